@@ -1,0 +1,5 @@
+export * from './codes.ts';
+export * from './digest.ts';
+export * from './auth.ts';
+export * from './blobs.ts';
+export * from './datagrams.ts';
