@@ -1,0 +1,12 @@
+export { ASID_OFFSET, FDT_HEADER_BYTES, FDT_SYMBOL_LESS, HEADER_BYTES, SN_OFFSET, TAG_OFFSET } from './layout.ts';
+export * from './limits.ts';
+export { type SessionClass, makeTsi, tsiClass, tsiEpoch } from './tsi.ts';
+export { type DatagramFields, type FdtFields, type ObjectFields } from './write.ts';
+export { setSn, writeFdtHeader, writeObjectHeader } from './write.ts';
+export { type FdtHeader, classify, readFdtHeader } from './classify.ts';
+export { readAsid, readEsi, readSbn, readSn, readToi, readTsi } from './classify.ts';
+export { isExpired, ntpFromUnix } from './time.ts';
+export { digestFromNi, niFromDigest } from './ni.ts';
+export { CONTENT_TYPES, FDT_LIMITS, encodeFdt, splitFdt } from './fdt.ts';
+export { type ContentType, type Fdt, type FdtFile, type FdtLimits, type FdtParameters } from './fdt.ts';
+export { parseFdt } from './fdt-parse.ts';

@@ -1,0 +1,18 @@
+// TSI: the class in the top two bits, the epoch below (docs/PROTOCOL.md S-1).
+import { EPOCH_MAX } from './limits.ts';
+
+export type SessionClass = 'live' | 'media' | 'repair';
+
+const CLASSES: readonly SessionClass[] = ['live', 'media', 'repair'];
+
+/** The class of a TSI, or undefined for the reserved class 3. */
+export const tsiClass = (tsi: number): SessionClass | undefined => CLASSES[tsi >>> 30];
+
+/** The epoch, 1 to 2^30 - 1 (0 is never sent). */
+export const tsiEpoch = (tsi: number): number => (tsi & EPOCH_MAX) >>> 0;
+
+/** The TSI of a class and an epoch (1 to 2^30 - 1). */
+export function makeTsi(cls: SessionClass, epoch: number): number {
+  if (!Number.isInteger(epoch) || epoch < 1 || epoch > EPOCH_MAX) throw new Error(`epoch ${epoch} is out of range`);
+  return CLASSES.indexOf(cls) * 2 ** 30 + epoch;
+}
