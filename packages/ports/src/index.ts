@@ -3,3 +3,4 @@ export * from './digest.ts';
 export * from './auth.ts';
 export * from './blobs.ts';
 export * from './datagrams.ts';
+export * from './link-messages.ts';

@@ -1,0 +1,106 @@
+import { type Digest, isDigest } from './digest.ts';
+
+/**
+ * What link and receiver say to each other over a Unix socket, one JSON object a line. The receiver listens, link
+ * connects. Either side may restart: on each connection link says hello and names every whole object in its spool again.
+ */
+export const LINK_PROTOCOL = 1;
+/** Most digests in one `allow`. */
+export const ALLOW_DIGESTS = 500;
+
+export type LinkToReceiver =
+  | {
+      readonly type: 'hello';
+      readonly protocol: number;
+      /** Highest live TSI accepted, 0 for none. */
+      readonly tsi: number;
+      /** `native` or `portable`. */
+      readonly io: string;
+      /** Effective receive buffer, bytes. */
+      readonly receiveBuffer: number;
+    }
+  /** A whole object lies in the spool, synced. Its digest has not been checked: that is the receiver's. */
+  | {
+      readonly type: 'object';
+      readonly channel: string;
+      /** Name in the spool (PROTOCOL.md O-1). */
+      readonly key: string;
+      readonly digest: Digest;
+      readonly size: number;
+      readonly contentType: string;
+      /** Absolute path. */
+      readonly path: string;
+    }
+  /** How far an object is. */
+  | {
+      readonly type: 'progress';
+      readonly channel: string;
+      readonly digest: Digest;
+      readonly size: number;
+      readonly blocks: number;
+      readonly stored: number;
+    }
+  | {
+      readonly type: 'heartbeat';
+      readonly channel: string;
+      readonly tsi: number;
+      /** Sender time, NTP seconds modulo 2^32. */
+      readonly senderNtp: number;
+      /** The body as it came: JSON, at most one symbol, authenticated. */
+      readonly body: string;
+    }
+  | { readonly type: 'margin'; readonly channel: string; readonly digest: Digest; readonly worst: number; readonly recovered: number }
+  /** A named state, for instance `epoch-went-back`, `spool-full`. */
+  | { readonly type: 'alarm'; readonly code: string; readonly detail: string }
+  /** Once a second. Numbers count from the start of the process. */
+  | { readonly type: 'status'; readonly tsi: number; readonly numbers: Readonly<Record<string, number>>; readonly verdicts: Readonly<Record<string, number>> };
+
+export type ReceiverToLink =
+  /** Objects of a bundle whose statements hold: they no longer count against `unsignedBytesHeld`. */
+  | { readonly type: 'allow'; readonly channel: string; readonly digests: readonly Digest[] }
+  /** The object was taken: its file goes, and it is not gathered again. */
+  | { readonly type: 'settle'; readonly channel: string; readonly key: string }
+  /** The object was not what its digest says: its file goes, and a later pass brings it again. */
+  | { readonly type: 'forget'; readonly channel: string; readonly key: string };
+
+type Fields = Readonly<Record<string, unknown>>;
+
+const isFields = (value: unknown): value is Fields => typeof value === 'object' && value !== null && !Array.isArray(value);
+const text = (value: unknown): value is string => typeof value === 'string' && value.length <= 16_384;
+const count = (value: unknown): value is number => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+const counts = (value: unknown): value is Readonly<Record<string, number>> =>
+  isFields(value) && Object.values(value).every((n) => typeof n === 'number' && Number.isFinite(n));
+
+/** The fields each message of link must have, and their form. */
+const FROM_LINK: Readonly<Record<LinkToReceiver['type'], Readonly<Record<string, (value: unknown) => boolean>>>> = {
+  hello: { protocol: count, tsi: count, io: text, receiveBuffer: count },
+  object: { channel: text, key: text, digest: isDigest, size: count, contentType: text, path: text },
+  progress: { channel: text, digest: isDigest, size: count, blocks: count, stored: count },
+  heartbeat: { channel: text, tsi: count, senderNtp: count, body: text },
+  margin: { channel: text, digest: isDigest, worst: count, recovered: count },
+  alarm: { code: text, detail: text },
+  status: { tsi: count, numbers: counts, verdicts: counts },
+};
+
+const FROM_RECEIVER: Readonly<Record<ReceiverToLink['type'], Readonly<Record<string, (value: unknown) => boolean>>>> = {
+  allow: {
+    channel: text,
+    digests: (value) => Array.isArray(value) && value.length <= ALLOW_DIGESTS && value.every(isDigest),
+  },
+  settle: { channel: text, key: text },
+  forget: { channel: text, key: text },
+};
+
+function fits(value: unknown, forms: Readonly<Record<string, Readonly<Record<string, (value: unknown) => boolean>>>>): boolean {
+  if (!isFields(value) || typeof value.type !== 'string' || !Object.hasOwn(forms, value.type)) return false;
+  const form = forms[value.type] ?? {};
+  return Object.entries(form).every(([name, holds]) => holds(value[name]));
+}
+
+/** The message, or undefined when it is none of link's. */
+export const parseLinkMessage = (value: unknown): LinkToReceiver | undefined =>
+  fits(value, FROM_LINK) ? (value as LinkToReceiver) : undefined;
+
+/** The message, or undefined when it is none of the receiver's. */
+export const parseReceiverMessage = (value: unknown): ReceiverToLink | undefined =>
+  fits(value, FROM_RECEIVER) ? (value as ReceiverToLink) : undefined;

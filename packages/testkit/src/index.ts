@@ -1,0 +1,3 @@
+export * from './link.ts';
+export * from './pair.ts';
+export * from './random.ts';

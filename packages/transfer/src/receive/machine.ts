@@ -1,0 +1,291 @@
+import {
+  classify,
+  type Fdt,
+  FDT_HEADER_BYTES,
+  type FdtFile,
+  HEADER_BYTES,
+  readAsid,
+  readEsi,
+  readFdtHeader,
+  readSbn,
+  readSn,
+  readToi,
+  readTsi,
+  TAG_OFFSET,
+  tsiClass,
+} from '@sluice/alc';
+import type { DatagramCode, LinkKey } from '@sluice/ports';
+import { BlockMemory } from './gather.ts';
+import { GatheringOrder, ReceivingObject } from './object.ts';
+import { type ChannelState, ReceiveSession, type ToiEntry } from './session.ts';
+import { type ObjectInfo, type ReceiveCounters, type ReceiveLimits, type ReceiveParts, spoolKey, type Verdict } from './types.ts';
+
+/** The previous live session stays open that long (PROTOCOL.md S-3). */
+const LINGER_NS = 5e9;
+/** Media and repair sessions open at once (PROTOCOL.md S-4). */
+const SIDE_SESSIONS = 4;
+const HEARTBEAT_TYPE = 'application/vnd.sluice.heartbeat+json';
+
+/**
+ * The receiving half, without I/O: stops 9 (admit), 10 (gather) and 11 (recover). Datagrams go in one at a time,
+ * verdicts come out; whole blocks go to the spool port, the rest is told through events.
+ * Times are nanoseconds of one monotonic clock.
+ */
+export class ReceiveMachine {
+  readonly counters: ReceiveCounters = {
+    verdicts: new Map(),
+    blocks: 0,
+    recoveredSymbols: 0,
+    evictedSymbols: 0,
+    unknownToiDropped: 0,
+  };
+  readonly #parts: ReceiveParts;
+  readonly #limits: ReceiveLimits;
+  readonly #memory: BlockMemory;
+  readonly #order = new GatheringOrder();
+  readonly #sessions = new Map<number, ReceiveSession>();
+  /** By channel and spool key: symbols of any session and pass fill the same holes. */
+  readonly #objects = new Map<string, ReceivingObject>();
+  /** Sessions of datagrams whose tag has not held: kept for their keys only, a few, oldest out. */
+  readonly #strangers = new Map<number, ReceiveSession>();
+  #highest: number;
+  #lostInClosed = 0;
+
+  /** @param highestLive the highest live TSI ever accepted, 0 for none (PROTOCOL.md S-3). */
+  constructor(parts: ReceiveParts, limits: ReceiveLimits, highestLive: number) {
+    this.#parts = parts;
+    this.#limits = limits;
+    this.#memory = new BlockMemory(limits.blockBytes);
+    this.#highest = highestLive;
+  }
+
+  /** The highest live TSI accepted. */
+  get highestLive(): number {
+    return this.#highest;
+  }
+
+  /** Bytes held for blocks not yet whole. */
+  get blockBytes(): number {
+    return this.#memory.used;
+  }
+
+  /** Datagrams that the sequence numbers say were sent and that did not come. */
+  get lost(): number {
+    let lost = this.#lostInClosed;
+    for (const session of this.#sessions.values()) lost += session.window.missing;
+    return lost;
+  }
+
+  /** Objects followed, whole or not. */
+  objects(): Iterable<ReceivingObject> {
+    return this.#objects.values();
+  }
+
+  /** Judges one datagram, of `length` bytes at `offset`, and uses it. */
+  receive(bytes: Uint8Array, offset: number, length: number, now: number): Verdict {
+    const verdict = this.#admit(bytes, offset, length, now);
+    this.counters.verdicts.set(verdict, (this.counters.verdicts.get(verdict) ?? 0) + 1);
+    return verdict;
+  }
+
+  /** Lets time pass: closes the session that a newer one has replaced. */
+  tick(now: number): void {
+    for (const session of this.#sessions.values()) if (session.closesAt <= now) this.#close(session);
+  }
+
+  /** Drops an object, whole or not: what comes of it later is asked of the spool anew. */
+  forget(channel: string, key: string): void {
+    const object = this.#objects.get(`${channel}/${key}`);
+    if (object === undefined) return;
+    if (object.whole) this.#parts.onEvent({ type: 'margin', info: object.info, ...object.margin });
+    object.clear();
+    this.#objects.delete(`${channel}/${key}`);
+    for (const entry of this.#entries()) {
+      if (entry.entry.type === 'object' && entry.entry.object === object) {
+        entry.channel.tois.set(entry.toi, { type: 'refused', info: object.info });
+      }
+    }
+  }
+
+  *#entries(): Generator<{ readonly channel: ChannelState; readonly toi: number; readonly entry: ToiEntry }> {
+    for (const session of this.#sessions.values()) {
+      for (const channel of session.channels) for (const [toi, entry] of channel.tois) yield { channel, toi, entry };
+    }
+  }
+
+  #admit(bytes: Uint8Array, offset: number, length: number, now: number): Verdict {
+    const kind = classify(bytes, offset, length);
+    if (kind !== 'object' && kind !== 'fdt') return kind;
+    const key = this.#parts.keys[readAsid(bytes, offset)];
+    if (key === undefined) return 'unknown-asid';
+    const tsi = readTsi(bytes, offset);
+    const sn = readSn(bytes, offset);
+    const session = this.#sessions.get(tsi) ?? this.#stranger(tsi);
+    if (session.window.has(sn)) return 'replayed';
+    const channel = session.channel(key, this.#parts.codec, this.#limits);
+    const datagram = bytes.subarray(offset, offset + length);
+    if (!channel.authenticator.verify(datagram, TAG_OFFSET)) return 'bad-tag';
+    const refusal = this.#welcome(session, length, now);
+    if (refusal !== undefined) return refusal;
+    session.window.add(sn);
+    session.lastSeen = now;
+    return kind === 'fdt' ? this.#fdt(session, channel, datagram) : this.#symbol(channel, session, datagram);
+  }
+
+  #stranger(tsi: number): ReceiveSession {
+    const known = this.#strangers.get(tsi);
+    if (known !== undefined) return known;
+    if (this.#strangers.size >= 16) {
+      for (const oldest of this.#strangers.keys()) {
+        this.#strangers.delete(oldest);
+        break;
+      }
+    }
+    const made = new ReceiveSession(tsi);
+    this.#strangers.set(tsi, made);
+    return made;
+  }
+
+  /** Takes an authentic session in, or says why not. */
+  #welcome(session: ReceiveSession, length: number, now: number): DatagramCode | undefined {
+    if (this.#sessions.has(session.tsi)) return session.datagramBytes === length ? undefined : 'bad-length';
+    if (tsiClass(session.tsi) === 'live') {
+      if (session.tsi < this.#highest) {
+        this.#parts.onEvent({ type: 'epoch-went-back', tsi: session.tsi, highest: this.#highest });
+        return 'old-session';
+      }
+      this.#replaceLive(session.tsi, now);
+    } else this.#makeRoom();
+    session.datagramBytes = length;
+    this.#strangers.delete(session.tsi);
+    this.#sessions.set(session.tsi, session);
+    this.#parts.onEvent({ type: 'session', tsi: session.tsi });
+    return undefined;
+  }
+
+  #replaceLive(tsi: number, now: number): void {
+    this.#highest = tsi;
+    for (const session of this.#sessions.values()) {
+      if (tsiClass(session.tsi) === 'live' && session.closesAt === Infinity) session.closesAt = now + LINGER_NS;
+    }
+  }
+
+  #makeRoom(): void {
+    const side = [...this.#sessions.values()].filter((session) => tsiClass(session.tsi) !== 'live');
+    if (side.length < SIDE_SESSIONS) return;
+    const oldest = side.reduce((a, b) => (a.lastSeen <= b.lastSeen ? a : b));
+    this.#close(oldest);
+  }
+
+  #close(session: ReceiveSession): void {
+    this.#lostInClosed += session.window.missing;
+    this.#sessions.delete(session.tsi);
+  }
+
+  #fdt(session: ReceiveSession, channel: ChannelState, datagram: Uint8Array): Verdict {
+    const header = readFdtHeader(datagram, 0, datagram.length);
+    if (typeof header === 'string') return header;
+    session.senderNtp = header.ntpSeconds;
+    const fdt = channel.fdts.add(header, datagram.subarray(FDT_HEADER_BYTES));
+    if (typeof fdt === 'string') return fdt;
+    if (fdt.symbolBytes !== datagram.length - HEADER_BYTES) return 'bad-fti';
+    for (const file of fdt.files) this.#name(session, channel, fdt, file);
+    return 'accepted';
+  }
+
+  /** Gives a TOI its meaning and feeds it the symbols that waited. */
+  #name(session: ReceiveSession, channel: ChannelState, fdt: Fdt, file: FdtFile): void {
+    if (channel.tois.has(file.toi)) return;
+    const { asid, channel: name } = channel.key;
+    const { digest, length: size, contentType } = file;
+    const info = { digest, size, contentType, symbolBytes: fdt.symbolBytes, maxBlock: fdt.maxBlock, asid, channel: name };
+    const entry = contentType === HEARTBEAT_TYPE ? ({ type: 'heartbeat', info, done: false } as const) : this.#open(info);
+    channel.name(file.toi, entry, this.#limits.tois);
+    for (const { sbn, esi, symbol } of channel.waiting.take(file.toi)) {
+      this.#use(session, channel, file.toi, sbn, esi, symbol);
+    }
+  }
+
+  #open(info: ObjectInfo): ToiEntry {
+    const name = `${info.channel}/${spoolKey(info)}`;
+    const known = this.#objects.get(name);
+    if (known !== undefined) return { type: 'object', object: known };
+    if (info.size > this.#limits.objectBytes || this.#objects.size >= this.#limits.objects) return { type: 'refused', info };
+    const opened = this.#parts.spool.open(info);
+    if (opened === 'complete') return { type: 'complete' };
+    if (typeof opened === 'string') return { type: 'refused', info };
+    const object = new ReceivingObject(info, opened.stored, {
+      ...this.#parts,
+      memory: this.#memory,
+      order: this.#order,
+      counters: this.counters,
+    });
+    this.#objects.set(name, object);
+    const { blocks } = object.partition;
+    this.#parts.onEvent({ type: 'object', info, blocks, stored: object.storedBlocks });
+    if (object.whole) this.#parts.onEvent({ type: 'object-whole', info, blocks });
+    return { type: 'object', object };
+  }
+
+  #symbol(channel: ChannelState, session: ReceiveSession, datagram: Uint8Array): Verdict {
+    const toi = readToi(datagram, 0);
+    const symbol = datagram.subarray(HEADER_BYTES);
+    return this.#use(session, channel, toi, readSbn(datagram, 0), readEsi(datagram, 0), symbol);
+  }
+
+  #use(session: ReceiveSession, channel: ChannelState, toi: number, sbn: number, esi: number, symbol: Uint8Array): Verdict {
+    const entry = channel.tois.get(toi);
+    if (entry === undefined) {
+      const dropped = channel.waiting.add(toi, sbn, esi, symbol);
+      this.counters.unknownToiDropped += dropped;
+      return dropped === 0 ? 'accepted' : 'unknown-toi-overflow';
+    }
+    switch (entry.type) {
+      case 'complete':
+        return 'surplus';
+      case 'heartbeat':
+        return this.#heartbeat(session, channel.key, entry, esi, symbol);
+      case 'refused':
+        return this.#again(channel, toi, entry.info, sbn, esi, symbol);
+      case 'object':
+        return this.#gather(entry.object, sbn, esi, symbol);
+    }
+  }
+
+  /** A refused object is asked of the spool again: room, or leave to come in, may be there now. */
+  #again(channel: ChannelState, toi: number, info: ObjectInfo, sbn: number, esi: number, symbol: Uint8Array): Verdict {
+    const entry = this.#open(info);
+    channel.tois.set(toi, entry);
+    if (entry.type === 'object') return this.#gather(entry.object, sbn, esi, symbol);
+    if (entry.type === 'complete') return 'surplus';
+    if (info.size > this.#limits.objectBytes) return 'object-too-large';
+    return this.#objects.size >= this.#limits.objects ? 'object-limit' : 'budget';
+  }
+
+  #gather(object: ReceivingObject, sbn: number, esi: number, symbol: Uint8Array): Verdict {
+    const before = object.whole;
+    const verdict = object.add(sbn, esi, symbol);
+    if (object.whole && !before) {
+      this.#parts.onEvent({ type: 'object-whole', info: object.info, blocks: object.partition.blocks });
+    }
+    return verdict;
+  }
+
+  #heartbeat(
+    session: ReceiveSession,
+    key: LinkKey,
+    entry: ToiEntry & { type: 'heartbeat' },
+    esi: number,
+    symbol: Uint8Array,
+  ): Verdict {
+    // A one-symbol block: every repair symbol of k = 1 equals the source symbol, so any ESI will do.
+    if (entry.done || esi >= 255 || entry.info.size > symbol.length) return 'surplus';
+    const body = symbol.slice(0, entry.info.size);
+    const hex = [...this.#parts.sha256(body)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+    if (`sha256:${hex}` !== entry.info.digest) return 'surplus';
+    entry.done = true;
+    const { tsi, senderNtp } = session;
+    this.#parts.onEvent({ type: 'heartbeat', asid: key.asid, channel: key.channel, tsi, senderNtp, body });
+    return 'accepted';
+  }
+}

@@ -1,0 +1,111 @@
+import type { Authenticator, LinkKey } from '@sluice/ports';
+import type { Codec } from '@sluice/fec';
+import { FdtAssembler } from './fdt.ts';
+import type { ReceivingObject } from './object.ts';
+import type { ObjectInfo, ReceiveLimits } from './types.ts';
+import { ReplayWindow } from './window.ts';
+
+/** What a TOI stands for: an object being received, one that is complete already, or a heartbeat. */
+export type ToiEntry =
+  | { readonly type: 'object'; readonly object: ReceivingObject }
+  | { readonly type: 'complete' }
+  | { readonly type: 'refused'; readonly info: ObjectInfo }
+  | { readonly type: 'heartbeat'; readonly info: ObjectInfo; done: boolean };
+
+/** An authenticated symbol whose TOI no FDT Instance has named yet. */
+export interface WaitingSymbol {
+  readonly sbn: number;
+  readonly esi: number;
+  readonly symbol: Uint8Array;
+}
+
+/** Symbols of unknown TOIs, bounded in bytes; the TOI that waits longest is dropped first. */
+export class WaitingSymbols {
+  readonly #limit: number;
+  readonly #byToi = new Map<number, WaitingSymbol[]>();
+  #bytes = 0;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  /** Keeps a copy of the symbol; how many symbols were dropped for it. */
+  add(toi: number, sbn: number, esi: number, symbol: Uint8Array): number {
+    if (symbol.length > this.#limit) return 1;
+    let dropped = 0;
+    for (const oldest of this.#byToi.keys()) {
+      if (this.#bytes + symbol.length <= this.#limit) break;
+      dropped += this.take(oldest).length;
+    }
+    const list = this.#byToi.get(toi) ?? [];
+    list.push({ sbn, esi, symbol: symbol.slice() });
+    this.#byToi.set(toi, list);
+    this.#bytes += symbol.length;
+    return dropped;
+  }
+
+  take(toi: number): readonly WaitingSymbol[] {
+    const symbols = this.#byToi.get(toi) ?? [];
+    this.#byToi.delete(toi);
+    for (const { symbol } of symbols) this.#bytes -= symbol.length;
+    return symbols;
+  }
+}
+
+/** What one channel (ASID) has in a session. Channels share sequence numbers and nothing else. */
+export class ChannelState {
+  readonly key: LinkKey;
+  readonly authenticator: Authenticator;
+  readonly fdts: FdtAssembler;
+  readonly waiting: WaitingSymbols;
+  readonly tois = new Map<number, ToiEntry>();
+
+  constructor(key: LinkKey, tsi: number, codec: Codec, limits: ReceiveLimits) {
+    this.key = key;
+    this.authenticator = key.session(tsi);
+    this.fdts = new FdtAssembler(codec, limits.fdtInstances);
+    this.waiting = new WaitingSymbols(limits.unknownToiBytes);
+  }
+
+  /** Names a TOI; the oldest one is forgotten when there are too many. */
+  name(toi: number, entry: ToiEntry, limit: number): void {
+    if (this.tois.size >= limit) {
+      for (const oldest of this.tois.keys()) {
+        this.tois.delete(oldest);
+        break;
+      }
+    }
+    this.tois.set(toi, entry);
+  }
+}
+
+/** All that belongs to one TSI. It is kept only once a datagram of it was authentic. */
+export class ReceiveSession {
+  readonly tsi: number;
+  /** Length of every datagram of the session, bytes; 0 before the first. */
+  datagramBytes = 0;
+  /** Sender time of the last authenticated FDT datagram, NTP seconds. */
+  senderNtp: number | undefined;
+  /** Time of the last authentic datagram, nanoseconds. */
+  lastSeen = 0;
+  /** When it closes, nanoseconds, once a newer live session has begun. */
+  closesAt = Infinity;
+  readonly window = new ReplayWindow();
+  readonly #channels: (ChannelState | undefined)[] = [];
+
+  constructor(tsi: number) {
+    this.tsi = tsi;
+  }
+
+  get channels(): readonly ChannelState[] {
+    return this.#channels.filter((channel) => channel !== undefined);
+  }
+
+  channel(key: LinkKey, codec: Codec, limits: ReceiveLimits): ChannelState {
+    const known = this.#channels[key.asid];
+    if (known !== undefined) return known;
+    const made = new ChannelState(key, this.tsi, codec, limits);
+    this.#channels[key.asid] = made;
+    return made;
+  }
+}

@@ -1,0 +1,87 @@
+import type { ContentType } from '@sluice/alc';
+import type { Codec } from '@sluice/fec';
+import type { DatagramCode, Digest, LinkKey, Sha256 } from '@sluice/ports';
+
+/** Verdict on one datagram: `accepted` brought something, `surplus` was authentic but not needed. */
+export type Verdict = 'accepted' | 'surplus' | DatagramCode;
+
+/** An object as its FDT names it, with the channel by whose key it came. */
+export interface ObjectInfo {
+  readonly digest: Digest;
+  /** Transfer length, bytes. */
+  readonly size: number;
+  readonly contentType: ContentType;
+  readonly symbolBytes: number;
+  readonly maxBlock: number;
+  readonly asid: number;
+  readonly channel: string;
+}
+
+/** Name of an object's place in the spool: digest, transfer length, E and B (PROTOCOL.md O-1). */
+export const spoolKey = (info: Pick<ObjectInfo, 'digest' | 'size' | 'symbolBytes' | 'maxBlock'>): string =>
+  `${info.digest.slice(7)}-${String(info.size)}-${String(info.symbolBytes)}-${String(info.maxBlock)}`;
+
+/** Where whole source blocks go. Called in the middle of receiving: it must not wait. */
+export interface SpoolPort {
+  /**
+   * An FDT named this object. Answers which of its blocks are stored already (bit SBN, least significant bit first),
+   * that it is complete, or why it is refused.
+   */
+  open(info: ObjectInfo): { readonly stored: Uint8Array } | 'complete' | DatagramCode;
+  /** The bytes of one whole block, valid during the call. `stored`, or why it was not taken (it may come again). */
+  block(info: ObjectInfo, sbn: number, offset: number, bytes: Uint8Array): 'stored' | DatagramCode;
+}
+
+/** Named limits; reaching one is counted and survivable. */
+export interface ReceiveLimits {
+  /** Bytes of symbols held for blocks not yet whole. */
+  readonly blockBytes: number;
+  /** Bytes of symbols held whose TOI no FDT has named yet. */
+  readonly unknownToiBytes: number;
+  /** Largest object, bytes. */
+  readonly objectBytes: number;
+  /** Objects (spool keys) followed at once. */
+  readonly objects: number;
+  /** TOIs remembered in a session. */
+  readonly tois: number;
+  /** FDT Instances being put together in a session. */
+  readonly fdtInstances: number;
+}
+
+export const DEFAULT_LIMITS: ReceiveLimits = {
+  blockBytes: 256 * 2 ** 20,
+  unknownToiBytes: 16 * 2 ** 20,
+  objectBytes: 2 ** 40,
+  objects: 200_000,
+  tois: 200_000,
+  fdtInstances: 64,
+};
+
+export interface ReceiveParts {
+  /** By ASID. */
+  readonly keys: readonly (LinkKey | undefined)[];
+  readonly codec: Codec;
+  readonly sha256: Sha256;
+  readonly spool: SpoolPort;
+  readonly onEvent: (event: ReceiveEvent) => void;
+}
+
+export type ReceiveEvent =
+  | { readonly type: 'session'; readonly tsi: number }
+  | { readonly type: 'epoch-went-back'; readonly tsi: number; readonly highest: number }
+  | { readonly type: 'object'; readonly info: ObjectInfo; readonly blocks: number; readonly stored: number }
+  | { readonly type: 'object-whole'; readonly info: ObjectInfo; readonly blocks: number }
+  | { readonly type: 'heartbeat'; readonly asid: number; readonly channel: string; readonly tsi: number; readonly senderNtp: number | undefined; readonly body: Uint8Array }
+  | { readonly type: 'margin'; readonly info: ObjectInfo; readonly worst: number; readonly recovered: number };
+
+/** Counters of the receiving half; datagrams by verdict. */
+export interface ReceiveCounters {
+  readonly verdicts: Map<Verdict, number>;
+  blocks: number;
+  /** Source symbols computed from repair symbols. */
+  recoveredSymbols: number;
+  /** Symbols of blocks dropped for want of memory. */
+  evictedSymbols: number;
+  /** Symbols of unknown TOIs dropped from the FIFO. */
+  unknownToiDropped: number;
+}

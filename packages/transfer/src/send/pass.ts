@@ -1,0 +1,167 @@
+import { encodeFdt, type FdtFile, ntpFromUnix, splitFdt } from '@sluice/alc';
+import { type BlockRef, blocksOf, type Framer } from './framer.ts';
+import { interleave, shortestAirtime } from './order.ts';
+import type { SendSession } from './session.ts';
+import { NS_PER_MS, type PassOrder, type SendObject, type SendParts, type SendSettings } from './types.ts';
+
+/** FDT Instances are good for a day of sender time; heartbeats' for a minute. */
+export const FDT_LIFE_SECONDS = 86_400;
+/** Sendings of the statements in one pass: two before the blobs, one at the end (PROTOCOL.md I-3). */
+const STATEMENT_SENDINGS = 3;
+
+/** An FDT Instance while its objects are on air. */
+export interface OnAirFdt {
+  readonly session: SendSession;
+  readonly instanceId: number;
+  readonly asid: number;
+  readonly document: Uint8Array;
+  /** Sendings so far. */
+  repeats: number;
+  /** Not before this time, nanoseconds. */
+  due: number;
+}
+
+/** A stretch of departures: datagrams in slots ready but for SN and tag, or a time in which nothing leaves. */
+export type Run =
+  | {
+      readonly type: 'symbols';
+      readonly session: SendSession;
+      readonly asid: number;
+      readonly slots: Uint8Array;
+      readonly count: number;
+      /** Airtime of each datagram, nanoseconds; at least the rate's own. */
+      readonly spacingNs: number;
+      readonly fdts: readonly OnAirFdt[];
+      readonly sourceBytes: number;
+    }
+  | { readonly type: 'quiet'; readonly ns: number };
+
+interface PassParts {
+  readonly settings: SendSettings;
+  readonly parts: SendParts;
+  readonly framer: Framer;
+  /** Link time of one datagram at the rate's ceiling. */
+  readonly datagramNs: number;
+  /** A buffer of at least that many bytes, free again once the run that uses it has left. */
+  readonly buffer: (bytes: number) => Uint8Array;
+}
+
+/** Gives objects their TOIs and the FDT Instances that name them. */
+export function announce(
+  objects: readonly SendObject[],
+  asid: number,
+  session: SendSession,
+  { settings, parts }: Pick<PassParts, 'settings' | 'parts'>,
+  lifeSeconds = FDT_LIFE_SECONDS,
+): { readonly object: SendObject; readonly toi: number; readonly fdt: OnAirFdt }[] {
+  const expires = ntpFromUnix(parts.wallSeconds() + lifeSeconds);
+  const files: FdtFile[] = objects.map((object) => ({
+    toi: session.nextToi(),
+    digest: object.digest,
+    length: object.size,
+    contentType: object.contentType,
+  }));
+  const shape = { expires, maxBlock: settings.profile.maxBlock, symbolBytes: settings.symbolBytes, maxSymbols: 255 };
+  const fdtOfToi = new Map<number, OnAirFdt>();
+  for (const instance of splitFdt(shape, files)) {
+    const onAir = { session, instanceId: session.nextFdtId(), asid, document: encodeFdt(instance), repeats: 0, due: 0 };
+    for (const file of instance.files) fdtOfToi.set(file.toi, onAir);
+  }
+  return objects.map((object, i) => {
+    const toi = files[i]?.toi ?? 0;
+    const fdt = fdtOfToi.get(toi);
+    if (fdt === undefined) throw new Error('an object without an FDT Instance');
+    return { object, toi, fdt };
+  });
+}
+
+interface Member {
+  readonly ref: BlockRef;
+  readonly fdt: OnAirFdt;
+}
+
+/** Stops 3 to 6 of one pass, in order: statements twice, quiet, groups of blobs, statements once more. */
+export class Pass {
+  readonly order: PassOrder;
+  readonly totalBytes: number;
+  readonly #session: SendSession;
+  readonly #with: PassParts;
+
+  /** A pass stays in one session from its first datagram to its last. */
+  constructor(order: PassOrder, session: SendSession, parts: PassParts) {
+    this.order = order;
+    this.#session = session;
+    this.#with = parts;
+    this.totalBytes = order.objects.reduce((sum, object) => sum + object.size, 0);
+  }
+
+  *runs(): Generator<Run> {
+    const { pass } = this.order;
+    const { settings } = this.#with;
+    for (let sending = 0; sending < STATEMENT_SENDINGS - 1; sending += 1) {
+      yield* this.#statements(pass * STATEMENT_SENDINGS + sending);
+    }
+    if (this.order.objects.length > 0) {
+      yield { type: 'quiet', ns: settings.statementLeadMs * NS_PER_MS };
+      yield* this.#grouped(this.#members(this.order.objects, pass));
+    }
+    yield* this.#statements(pass * STATEMENT_SENDINGS + STATEMENT_SENDINGS - 1);
+  }
+
+  *#statements(run: number): Generator<Run> {
+    yield* this.#grouped(this.#members(this.order.statements, run));
+  }
+
+  *#members(objects: readonly SendObject[], run: number): Generator<Member> {
+    for (const { object, toi, fdt } of announce(objects, this.order.asid, this.#session, this.#with)) {
+      for (const ref of blocksOf(object, toi, run, this.#with.settings)) yield { ref, fdt };
+    }
+  }
+
+  /** Cuts the blocks into groups: long enough in time for the outage, or as large as memory allows. */
+  *#grouped(members: Iterable<Member>): Generator<Run> {
+    const { settings, datagramNs } = this.#with;
+    let group: Member[] = [];
+    let bytes = 0;
+    let symbols = 0;
+    let airtime = 0;
+    for (const member of members) {
+      const { k, esis } = member.ref;
+      const blockBytes = k * settings.symbolBytes;
+      if (group.length > 0 && bytes + blockBytes > settings.groupBytes) {
+        yield this.#run(group, symbols, 0);
+        [group, bytes, symbols, airtime] = [[], 0, 0, 0];
+      }
+      group.push(member);
+      bytes += blockBytes;
+      symbols += esis.length;
+      airtime = Math.max(airtime, shortestAirtime(k, esis.length - k, settings.outageMs * NS_PER_MS));
+      if (symbols * datagramNs >= airtime && datagramNs > 0) {
+        yield this.#run(group, symbols, airtime);
+        [group, bytes, symbols, airtime] = [[], 0, 0, 0];
+      }
+    }
+    if (group.length > 0) yield this.#run(group, symbols, airtime);
+  }
+
+  #run(group: readonly Member[], symbols: number, airtimeNs: number): Run {
+    const { framer, datagramNs } = this.#with;
+    const slots = this.#with.buffer(symbols * framer.datagramBytes);
+    const order = interleave(group.map((member) => member.ref.esis.length));
+    let sourceBytes = 0;
+    group.forEach(({ ref }, i) => {
+      framer.block(ref, this.#session.tsi, this.order.asid, slots, order[i] ?? new Uint32Array());
+      sourceBytes += Math.min(ref.k * this.#with.settings.symbolBytes, ref.object.size);
+    });
+    return {
+      type: 'symbols',
+      session: this.#session,
+      asid: this.order.asid,
+      slots,
+      count: symbols,
+      spacingNs: Math.max(datagramNs, airtimeNs / symbols),
+      fdts: [...new Set(group.map((member) => member.fdt))],
+      sourceBytes,
+    };
+  }
+}

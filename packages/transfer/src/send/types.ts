@@ -1,0 +1,68 @@
+import type { ContentType } from '@sluice/alc';
+import type { Codec, FecProfile } from '@sluice/fec';
+import type { Digest } from '@sluice/ports';
+
+/** One object to send: its bytes are asked of the `ObjectSource` by digest. */
+export interface SendObject {
+  readonly digest: Digest;
+  /** Bytes, at least 1. */
+  readonly size: number;
+  readonly contentType: ContentType;
+}
+
+/** One pass of one bundle. */
+export interface PassOrder {
+  /** Id of the bundle, for progress only; not on the wire. */
+  readonly bundle: string;
+  readonly asid: number;
+  /** 0 for the first (PROTOCOL.md F-5). */
+  readonly pass: number;
+  /** Transport and release statement. */
+  readonly statements: readonly SendObject[];
+  readonly objects: readonly SendObject[];
+}
+
+/** Where the bytes of objects come from. */
+export interface ObjectSource {
+  /** Fills `into` from `offset` of the object. Throws when it cannot: the pass is given up and reported. */
+  read(digest: Digest, offset: number, into: Uint8Array): void;
+}
+
+export interface SendSettings {
+  /** E, bytes. */
+  readonly symbolBytes: number;
+  readonly profile: FecProfile;
+  /** Ethernet bits per second, Infinity for no ceiling. */
+  readonly rate: number;
+  /** Milliseconds of outage survived. */
+  readonly outageMs: number;
+  /** Most source bytes in one group. */
+  readonly groupBytes: number;
+  /** Milliseconds between the statements and the first blob. */
+  readonly statementLeadMs: number;
+}
+
+export interface SendParts {
+  readonly codec: Codec;
+  readonly source: ObjectSource;
+  /** Sender time, Unix seconds: for EXT_TIME and FDT Expires. */
+  readonly wallSeconds: () => number;
+  readonly onEvent: (event: SendEvent) => void;
+}
+
+export type SendEvent =
+  | { readonly type: 'progress'; readonly bundle: string; readonly pass: number; readonly sentBytes: number; readonly totalBytes: number }
+  | { readonly type: 'pass-done'; readonly bundle: string; readonly pass: number }
+  | { readonly type: 'pass-failed'; readonly bundle: string; readonly pass: number; readonly error: unknown };
+
+/** What has left so far, in datagrams and symbols. */
+export interface SendCounters {
+  datagrams: number;
+  sourceSymbols: number;
+  repairSymbols: number;
+  fdtDatagrams: number;
+  heartbeats: number;
+}
+
+export const FDT_INTERVAL_NS = 250_000_000;
+export const NS_PER_MS = 1_000_000;
