@@ -10,3 +10,5 @@ export { digestFromNi, niFromDigest } from './ni.ts';
 export { CONTENT_TYPES, FDT_LIMITS, encodeFdt, splitFdt } from './fdt.ts';
 export { type ContentType, type Fdt, type FdtFile, type FdtLimits, type FdtParameters } from './fdt.ts';
 export { parseFdt } from './fdt-parse.ts';
+export { type AlcDatagram, type FecTransmissionInformation, type GroupMac, type LctExtension } from './parse.ts';
+export { type LctTime, parseAlc } from './parse.ts';
