@@ -1,0 +1,46 @@
+export {
+  pathFault,
+  TAR_BLOCK,
+  TAR_MEMBER_BYTES,
+  TAR_NAME_BYTES,
+  TAR_PAX_BYTES,
+  TAR_SEGMENT_BYTES,
+  tarHeader,
+  tarPadding,
+  tarTrailer,
+} from './tar.ts';
+export type { TarMember } from './tar.ts';
+export { TarReader } from './tar-reader.ts';
+export type { TarEvent } from './tar-reader.ts';
+export {
+  PACK_BYTES_LIMIT,
+  PACK_MEMBER_LIMIT,
+  PACK_TARGET_BYTES,
+  packHeader,
+  packMemberBytes,
+  packTrailer,
+  readPack,
+  writePack,
+} from './tar-pack.ts';
+export type { PackMember } from './tar-pack.ts';
+export {
+  cosignTag,
+  DOCKER_LIST,
+  DOCKER_MANIFEST,
+  FULL_NAME,
+  kindOf,
+  OCI_BLOB_BYTES,
+  OCI_DESCRIPTORS,
+  OCI_INDEX,
+  OCI_MANIFEST,
+  OCI_MANIFEST_BYTES,
+  parseDescriptor,
+  parseLayoutIndex,
+  parseManifest,
+  parseOciLayout,
+  REF_NAME,
+  referrersTag,
+} from './oci.ts';
+export type { ContentKind, Descriptor, ImageIndex, ImageManifest } from './oci.ts';
+export { CLOSURE_DEPTH, CLOSURE_ENTRIES, closureOf } from './oci-closure.ts';
+export type { Closure, ClosureEntry, ReadManifest } from './oci-closure.ts';

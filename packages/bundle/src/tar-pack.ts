@@ -1,0 +1,82 @@
+import { hexOf, isDigest, ok } from '@sluice/ports';
+import type { Digest, Result } from '@sluice/ports';
+import { concat, malformed, TAR_BLOCK, tarPadding, tarTrailer, ustarHeader } from './tar.ts';
+
+/** Blobs below this size, in bytes, travel in packs (PROTOCOL.md O-3). */
+export const PACK_MEMBER_LIMIT = 256 * 1024;
+/** A pack is closed once it holds this many bytes. */
+export const PACK_TARGET_BYTES = 4 * 1024 * 1024;
+/** The largest pack taken: the target, and the last member with its header, padding and trailer. */
+export const PACK_BYTES_LIMIT = PACK_TARGET_BYTES + PACK_MEMBER_LIMIT + 3 * TAR_BLOCK;
+
+export interface PackMember {
+  readonly digest: Digest;
+  readonly bytes: Uint8Array;
+}
+
+const PREFIX = 'blobs/sha256/';
+const encoder = new TextEncoder();
+
+/** The ustar header of a pack's member: `blobs/sha256/HEX`, mode 0444, uid, gid and mtime 0 (PROTOCOL.md O-3). */
+export const packHeader = (digest: Digest, size: number): Uint8Array =>
+  ustarHeader({ name: encoder.encode(PREFIX + hexOf(digest)), size, typeflag: '0', mode: 0o444 });
+
+/** Bytes that a member of `size` bytes takes in a pack. */
+export const packMemberBytes = (size: number): number => TAR_BLOCK + size + tarPadding(size);
+
+/** The end of a pack. */
+export const packTrailer = tarTrailer;
+
+/** A whole pack; members in the order of their names. The same members always give the same bytes. */
+export function writePack(members: readonly PackMember[]): Uint8Array {
+  const sorted = members.toSorted((a, b) => (a.digest < b.digest ? -1 : 1));
+  const pieces = sorted.flatMap(({ digest, bytes }) => [
+    packHeader(digest, bytes.length),
+    bytes,
+    new Uint8Array(tarPadding(bytes.length)),
+  ]);
+  return concat([...pieces, packTrailer()]);
+}
+
+/**
+ * The members of a pack, as views into `pack`. Only the one form that `writePack` gives is taken, byte for byte: each header is compared with the one we
+ * would have written. The bytes are not hashed: the caller does. Refuses with `tar-malformed`.
+ */
+export function readPack(pack: Uint8Array): Result<readonly PackMember[]> {
+  if (pack.length > PACK_BYTES_LIMIT) return malformed(`a pack of ${pack.length} bytes is over ${PACK_BYTES_LIMIT}`);
+  const members: PackMember[] = [];
+  let at = 0;
+  while (at + TAR_BLOCK <= pack.length && pack[at] !== 0) {
+    const member = readMember(pack, at);
+    if (!member.ok) return member;
+    const previous = members.at(-1);
+    if (previous !== undefined && previous.digest >= member.value.digest) {
+      return malformed(`the pack's member at byte ${at} is not in ascending order`);
+    }
+    members.push(member.value);
+    at += packMemberBytes(member.value.bytes.length);
+  }
+  if (pack.length - at !== 2 * TAR_BLOCK || !isZero(pack.subarray(at))) {
+    return malformed(`the pack does not end with two blocks of zeros after byte ${at}`);
+  }
+  return ok(members);
+}
+
+function readMember(pack: Uint8Array, at: number): Result<PackMember> {
+  const digest = `sha256:${ascii(pack.subarray(at + PREFIX.length, at + PREFIX.length + 64))}`;
+  const octal = ascii(pack.subarray(at + 124, at + 135));
+  const size = /^[0-7]{11}$/.test(octal) ? Number.parseInt(octal, 8) : Infinity;
+  if (!isDigest(digest) || size >= PACK_MEMBER_LIMIT || at + packMemberBytes(size) > pack.length) {
+    return malformed(`the pack's member at byte ${at} has no name of a blob, or a size that does not fit`);
+  }
+  const data = at + TAR_BLOCK;
+  const end = at + packMemberBytes(size);
+  if (!equal(pack.subarray(at, data), packHeader(digest, size)) || !isZero(pack.subarray(data + size, end))) {
+    return malformed(`the header or padding of the pack's member at byte ${at} is not in the one form of a pack`);
+  }
+  return ok({ digest, bytes: pack.subarray(data, data + size) });
+}
+
+const ascii = (bytes: Uint8Array): string => String.fromCharCode(...bytes);
+const isZero = (bytes: Uint8Array): boolean => bytes.every((byte) => byte === 0);
+const equal = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && a.every((byte, i) => byte === b[i]);
