@@ -1,0 +1,198 @@
+import { randomUUID } from 'node:crypto';
+import http from 'node:http';
+import https from 'node:https';
+import type { IncomingMessage } from 'node:http';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { RegistryError } from './errors.ts';
+
+/** Body limits of answers in bytes: manifests (OCI distribution-spec asks for at least 4 MiB), API answers, error bodies. */
+export const MANIFEST_LIMIT = 4 * 1024 * 1024;
+export const JSON_LIMIT = 8 * 1024 * 1024;
+export const ERROR_LIMIT = 64 * 1024;
+
+export interface Timeouts {
+  /** No byte in either direction for this long. */
+  readonly idleMs: number;
+  /** A whole request without a streamed body. */
+  readonly requestMs: number;
+  /** Slowest upload taken for alive, in bytes per second; an upload gets `requestMs` + size / floor. */
+  readonly uploadFloor: number;
+}
+export const DEFAULT_TIMEOUTS: Timeouts = { idleMs: 60_000, requestMs: 120_000, uploadFloor: 64 * 1024 };
+
+export interface Ask {
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT';
+  /** Path and query, beginning with a slash. */
+  readonly path: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: Uint8Array | { readonly size: number; readonly bytes: AsyncIterable<Uint8Array> };
+  /** Limit of the body of a 2xx answer in bytes. */
+  readonly limit?: number;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | undefined>>;
+  readonly body: Uint8Array;
+  readonly path: string;
+  readonly requestId: string;
+}
+
+/** One origin (scheme, host, port) that is talked to; no cookies are kept, no redirect is followed. */
+export interface Transport {
+  readonly origin: string;
+  /** Throws RegistryError `registry-unreachable`, `registry-timeout`, `registry-tls`; a body's own error passes through. */
+  ask(ask: Ask): Promise<Answer>;
+  close(): void;
+}
+
+const isTls = (code: string): boolean =>
+  /^(CERT_|ERR_TLS|ERR_SSL|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|HOSTNAME_MISMATCH|EPROTO)/.test(code);
+
+function worldError(error: unknown, origin: string, path: string): unknown {
+  if (!(error instanceof Error) || error instanceof RegistryError) return error;
+  const code = (error as NodeJS.ErrnoException).code ?? '';
+  const where = `${origin}${path.split('?')[0] ?? ''}`;
+  if (error.name === 'TimeoutError' || code === 'ABORT_ERR') {
+    return new RegistryError('registry-timeout', `no answer from ${where} in time; the request is tried again`, {
+      cause: error,
+    });
+  }
+  if (isTls(code)) {
+    const text = `TLS with ${origin} failed (${code}); check the certificate and the configured ca file`;
+    return new RegistryError('registry-tls', text, { cause: error });
+  }
+  const network = code === '' || /^(E[A-Z0-9]+|ERR_STREAM_PREMATURE_CLOSE|HPE_.*|UND_.*)$/.test(code);
+  if (!network) return error;
+  const text = `cannot talk to ${where} (${code === '' ? error.message : code}); the request is tried again`;
+  return new RegistryError('registry-unreachable', text, { cause: error });
+}
+
+async function collect(message: IncomingMessage, limit: number, where: string): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = [];
+  let size = 0;
+  for await (const piece of message as AsyncIterable<Uint8Array>) {
+    size += piece.length;
+    if (size > limit) {
+      message.destroy();
+      const text = `the answer of ${where} is longer than ${limit} bytes; check what answers there`;
+      throw new RegistryError('registry-answer-malformed', text);
+    }
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces);
+}
+
+/** An error body is read up to its limit and then cut: it only explains. */
+async function collectCut(message: IncomingMessage): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = [];
+  let size = 0;
+  for await (const piece of message as AsyncIterable<Uint8Array>) {
+    pieces.push(piece);
+    size += piece.length;
+    if (size >= ERROR_LIMIT) break;
+  }
+  message.destroy();
+  return Buffer.concat(pieces).subarray(0, ERROR_LIMIT);
+}
+
+export interface TransportOptions {
+  readonly url: string;
+  /** PEM of the certificate authority, for https. */
+  readonly ca?: string;
+  readonly timeouts?: Partial<Timeouts>;
+}
+
+class NodeTransport implements Transport {
+  readonly origin: string;
+  readonly #url: URL;
+  readonly #agent: http.Agent;
+  readonly #secure: boolean;
+  readonly #timeouts: Timeouts;
+
+  constructor(options: TransportOptions) {
+    this.#url = new URL(options.url);
+    this.origin = this.#url.origin;
+    this.#secure = this.#url.protocol === 'https:';
+    this.#timeouts = { ...DEFAULT_TIMEOUTS, ...options.timeouts };
+    const pool = { keepAlive: true, maxSockets: 8, maxFreeSockets: 4, timeout: this.#timeouts.idleMs };
+    const tls = options.ca === undefined ? {} : { ca: options.ca };
+    this.#agent = this.#secure ? new https.Agent({ ...pool, ...tls }) : new http.Agent(pool);
+  }
+
+  async ask(ask: Ask): Promise<Answer> {
+    const replayable = ask.body === undefined || ask.body instanceof Uint8Array;
+    const first = await this.#try(ask).catch((error: unknown) => ({ error }));
+    if (!('error' in first)) return first.answer;
+    // The server closed an idle connection just as we used it: nothing was processed, so once more on a new one.
+    const stale = replayable && (first.error as { stale?: boolean }).stale === true;
+    const second = stale ? await this.#try(ask).catch((error: unknown) => ({ error })) : first;
+    if (!('error' in second)) return second.answer;
+    throw worldError(second.error, this.origin, ask.path);
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+
+  #deadline(ask: Ask): number {
+    const streamed = ask.body === undefined || ask.body instanceof Uint8Array ? 0 : ask.body.size;
+    return Math.ceil(this.#timeouts.requestMs + (streamed / this.#timeouts.uploadFloor) * 1000);
+  }
+
+  #open(ask: Ask, requestId: string, signal: AbortSignal): http.ClientRequest {
+    const length =
+      ask.body === undefined ? undefined : ask.body instanceof Uint8Array ? ask.body.length : ask.body.size;
+    const bodied = ask.method === 'POST' || ask.method === 'PUT';
+    const headers = {
+      ...ask.headers,
+      'x-request-id': requestId,
+      'user-agent': 'sluice',
+      ...(bodied ? { 'content-length': String(length ?? 0) } : {}),
+    };
+    const open = this.#secure ? https.request : http.request;
+    return open(new URL(ask.path, this.origin), { method: ask.method, headers, agent: this.#agent, signal });
+  }
+
+  async #try(ask: Ask): Promise<{ readonly answer: Answer }> {
+    const requestId = randomUUID();
+    const request = this.#open(ask, requestId, AbortSignal.timeout(this.#deadline(ask)));
+    request.setTimeout(this.#timeouts.idleMs, () => {
+      request.destroy(Object.assign(new Error('idle'), { name: 'TimeoutError' }));
+    });
+    const { promise, resolve, reject } = Promise.withResolvers<Answer>();
+    let answered = false;
+    let sent = 0;
+    const fail = (error: unknown): void => {
+      if (answered) return;
+      const reset = (error as NodeJS.ErrnoException).code === 'ECONNRESET';
+      reject(
+        reset && request.reusedSocket && sent === 0 ? Object.assign(error as Error, { stale: true }) : (error as Error),
+      );
+    };
+    request.on('error', fail);
+    request.on('response', (message) => {
+      answered = true;
+      const status = message.statusCode ?? 0;
+      const good = status >= 200 && status < 300;
+      const body = good ? collect(message, ask.limit ?? JSON_LIMIT, `${this.origin}${ask.path}`) : collectCut(message);
+      const headers = message.headers as Record<string, string | undefined>;
+      body.then((bytes) => resolve({ status, headers, body: bytes, path: ask.path, requestId }), reject);
+    });
+    if (ask.body === undefined || ask.body instanceof Uint8Array) {
+      request.end(ask.body);
+      return { answer: await promise };
+    }
+    sent = 1;
+    // An early answer (quota, say) ends the sending; what the source itself throws reaches the caller.
+    pipeline(Readable.from(ask.body.bytes, { objectMode: false }), request).catch(fail);
+    try {
+      return { answer: await promise };
+    } finally {
+      if (!request.writableFinished) request.destroy();
+    }
+  }
+}
+
+export const openTransport = (options: TransportOptions): Transport => new NodeTransport(options);
