@@ -1,0 +1,26 @@
+export { configError, type ConfigCode } from './place.ts';
+export { array, checked, describeConfig, object, optional, record, union, withDefault } from './schema.ts';
+export {
+  CONFIG_ITEMS_MAX,
+  type CountLimits,
+  type Infer,
+  type OptionalSchema,
+  type Row,
+  type Schema,
+} from './schema.ts';
+export {
+  boolean,
+  bytes,
+  CONFIG_TEXT_MAX,
+  duration,
+  fraction,
+  integer,
+  oneOf,
+  path,
+  rate,
+  string,
+  url,
+} from './values.ts';
+export type { NumberLimits, TextLimits } from './values.ts';
+export { Secret, SECRET_BYTES_MAX, secretFile } from './secret.ts';
+export { CONFIG_BYTES_MAX, digestOfConfig, loadConfig, parseConfig } from './load.ts';

@@ -1,0 +1,18 @@
+export * from './config/index.ts';
+export { systemClock, type Clock } from './clock.ts';
+export { clip, escapeJsonLine, LOG_TEXT_MAX, oneLine } from './text.ts';
+export { clipFields, createJsonLogger, LOG_LEVELS } from './log.ts';
+export type { JsonLoggerOptions, LogFields, LogFn, Logger, LogLevel } from './log.ts';
+export { RATE_LIMITED_KEYS_MAX, rateLimited, type RateLimitedLogger } from './ratelimit.ts';
+export { createNotifier, notifyByProgram, startWatchdog } from './notify.ts';
+export type { Notifier, NotifierOptions, NotifySend, WatchdogOptions } from './notify.ts';
+export { LISTEN_FDS_MAX, listenFds, type ListenFd } from './sockets.ts';
+export { EXIT } from './exit.ts';
+export { installShutdown, SHUTDOWN_DEADLINE_MS } from './shutdown.ts';
+export type { ProcessEvents, Shutdown, ShutdownOptions } from './shutdown.ts';
+export { listenUnix, type SocketAccess } from './unixsocket.ts';
+export { Backoff, type BackoffOptions } from './backoff.ts';
+export { attachLines, encodeLine, LINE_BYTES_MAX, LINE_QUEUE_BYTES_MAX } from './lines.ts';
+export type { LineFault, LineFaultCode, LineHandlers, LineLimits, LinePeer } from './lines.ts';
+export { connectLines, LINE_CONNECTIONS_MAX, serveLines } from './linesocket.ts';
+export type { LineClient, LineClientOptions, LineServer, LineServerOptions } from './linesocket.ts';
