@@ -56,7 +56,8 @@ interface Walk {
 async function visit(walk: Walk, target: Target, kind: ContentKind, depth: number): Promise<Result<void>> {
   const known = walk.entries.get(target.digest);
   if (known !== undefined) {
-    if (known.size !== target.size) return refuse('size-mismatch', `Two descriptors give ${target.digest} different sizes.`);
+    if (known.size !== target.size)
+      return refuse('size-mismatch', `Two descriptors give ${target.digest} different sizes.`);
     if (known.kind !== kind) return malformed(`${target.digest} is named as ${known.kind} and as ${kind}`);
     return ok(undefined);
   }

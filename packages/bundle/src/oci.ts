@@ -158,11 +158,15 @@ export function parseDescriptor(value: unknown, where: string): Result<Descripto
   if (typeof mediaType !== 'string' || !MEDIA_TYPE.test(mediaType)) return malformed(`${where} has no media type`);
   if (SCHEMA_1.test(mediaType)) return malformed(`${where} is a Docker schema 1 image, which must be converted first`);
   if (NON_DISTRIBUTABLE.test(mediaType)) {
-    return refuse('non-distributable', `${where} is of the type ${mediaType}, which may not be carried; use an image without such layers.`);
+    return refuse(
+      'non-distributable',
+      `${where} is of the type ${mediaType}, which may not be carried; use an image without such layers.`,
+    );
   }
   if (typeof digest !== 'string') return malformed(`${where} has no digest`);
   if (!isDigest(digest)) {
-    if (digest.startsWith('sha256:')) return malformed(`the digest of ${where} is not 64 lower-case hexadecimal digits`);
+    if (digest.startsWith('sha256:'))
+      return malformed(`the digest of ${where} is not 64 lower-case hexadecimal digits`);
     return refuse('digest-algorithm', `The digest of ${where} is not SHA-256; only sha256 is taken.`);
   }
   if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0 || size > OCI_BLOB_BYTES) {
@@ -186,7 +190,9 @@ function parseAnnotations(value: unknown): Readonly<Record<string, string>> | un
 }
 
 /** What a tag of cosign's tag scheme (`sha256-HEX.sig`, `.att`, `.sbom`) is about, or undefined for any other tag. */
-export function cosignTag(tag: string): { readonly subject: Digest; readonly kind: 'sig' | 'att' | 'sbom' } | undefined {
+export function cosignTag(
+  tag: string,
+): { readonly subject: Digest; readonly kind: 'sig' | 'att' | 'sbom' } | undefined {
   const match = /^sha256-([0-9a-f]{64})\.(sig|att|sbom)$/.exec(tag);
   const subject = `sha256:${match?.[1] ?? ''}`;
   const kind = match?.[2];

@@ -19,7 +19,7 @@ const EQUALS = 0x3d;
 export function parsePax(bytes: Uint8Array): Result<Pax> {
   let path: string | undefined;
   let size: number | undefined;
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     const record = readRecord(bytes, at);
     if (record === undefined) return malformed('a pax record has a wrong length or form');
     at = record.end;
@@ -29,10 +29,16 @@ export function parsePax(bytes: Uint8Array): Result<Pax> {
     if (record.key !== 'path' && record.key !== 'size') continue;
     const value = decodeUtf8(record.value);
     if (record.key === 'path') {
-      if (value === undefined || value === '' || path !== undefined) return malformed('a pax path is empty, not UTF-8, or comes twice');
+      if (value === undefined || value === '' || path !== undefined)
+        return malformed('a pax path is empty, not UTF-8, or comes twice');
       path = value;
     } else {
-      if (value === undefined || !/^[0-9]{1,15}$/.test(value) || Number(value) > TAR_MEMBER_BYTES || size !== undefined) {
+      if (
+        value === undefined ||
+        !/^[0-9]{1,15}$/.test(value) ||
+        Number(value) > TAR_MEMBER_BYTES ||
+        size !== undefined
+      ) {
         return malformed(`a pax size is no number up to ${TAR_MEMBER_BYTES}, or comes twice`);
       }
       size = Number(value);

@@ -32,7 +32,6 @@ interface Header {
   readonly size: number;
 }
 
-
 /**
  * Reads a POSIX ustar, pax or GNU archive, pushed in chunks of any size. Total and bounded: it keeps one block and at most one extended header.
  * Takes regular files and directories only. Refuses with `tar-malformed`, `special-file` or `path-outside-root`; after a refusal it must not be used again.
@@ -168,7 +167,8 @@ export class TarReader {
     const bytes = this.#block;
     if (this.#extensionType === 'L') {
       const name = decodeUtf8(bytes.subarray(0, bytes.at(-1) === 0 ? -1 : bytes.length));
-      if (name === undefined || this.#longName !== undefined) return malformed('a long name is not UTF-8, or comes twice');
+      if (name === undefined || this.#longName !== undefined)
+        return malformed('a long name is not UTF-8, or comes twice');
       this.#longName = name;
     } else if (this.#extensionType !== 'K') {
       const pax = parsePax(bytes);
@@ -211,7 +211,10 @@ function parseMember({ path, typeflag, size }: Header): Result<TarMember | undef
   const type = { '0': 'file', '\0': 'file', '5': 'directory' }[typeflag];
   const shown = JSON.stringify(path.slice(0, 200));
   if (type === undefined) {
-    return refuse('special-file', `${shown} is a link, device or other special file; only files and directories are taken.`);
+    return refuse(
+      'special-file',
+      `${shown} is a link, device or other special file; only files and directories are taken.`,
+    );
   }
   let name = path;
   while (name.startsWith('./')) name = name.slice(2);
@@ -229,9 +232,11 @@ function parseHeader(block: Uint8Array, offset: number): Result<Header> {
   const magic = String.fromCharCode(...block.subarray(257, 265));
   const posix = magic === 'ustar\u000000';
   if (!posix && magic !== 'ustar  \0') return malformed(`byte ${offset} starts no POSIX or GNU header`);
-  if (parseNumber(block.subarray(148, 156)) !== tarChecksum(block)) return malformed(`the checksum at byte ${offset} is wrong`);
+  if (parseNumber(block.subarray(148, 156)) !== tarChecksum(block))
+    return malformed(`the checksum at byte ${offset} is wrong`);
   const size = parseNumber(block.subarray(124, 136));
-  if (size === undefined || size > TAR_MEMBER_BYTES) return malformed(`the size at byte ${offset} is over ${TAR_MEMBER_BYTES}`);
+  if (size === undefined || size > TAR_MEMBER_BYTES)
+    return malformed(`the size at byte ${offset} is over ${TAR_MEMBER_BYTES}`);
   const name = decodeUtf8(untilNul(block.subarray(0, 100)));
   const prefix = posix ? decodeUtf8(untilNul(block.subarray(345, 500))) : '';
   if (name === undefined || prefix === undefined) return malformed(`the name at byte ${offset} is not UTF-8`);
