@@ -1,0 +1,51 @@
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+
+/**
+ * The highest live TSI accepted, durable (PROTOCOL.md S-3). Written when a session begins, which is rare enough to wait
+ * for the disk.
+ */
+export class SessionFile {
+  readonly #directory: string;
+  readonly #path: string;
+
+  constructor(directory: string) {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    this.#directory = directory;
+    this.#path = join(directory, 'highest-live-tsi');
+  }
+
+  /** 0 when there is none yet. Throws when the file is there and says nothing sensible: then an operator must look. */
+  read(): number {
+    let text: string;
+    try {
+      text = readFileSync(this.#path, 'utf8').trim();
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 0;
+      throw error;
+    }
+    const tsi = Number(text);
+    if (!/^\d{1,10}$/.test(text) || tsi >= 2 ** 30) {
+      throw new Error(`${this.#path} does not hold a session number; remove it to accept the sender's next session as the first`);
+    }
+    return tsi;
+  }
+
+  write(tsi: number): void {
+    const temporary = `${this.#path}.new`;
+    const file = openSync(temporary, 'w', 0o600);
+    try {
+      writeSync(file, `${String(tsi)}\n`);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    renameSync(temporary, this.#path);
+    const directory = openSync(this.#directory, 'r');
+    try {
+      fsyncSync(directory);
+    } finally {
+      closeSync(directory);
+    }
+  }
+}

@@ -1,0 +1,258 @@
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { blockLength, partition } from '@sluice/fec';
+import type { DatagramCode, Digest } from '@sluice/ports';
+import { type ObjectInfo, spoolKey, type SpoolPort } from '@sluice/transfer';
+import { fileName, parseFileName, type SpoolName, type SpoolState } from './spool-names.ts';
+import { type BlockWrite, SpoolWriter } from './spool-writer.ts';
+
+export interface SpoolLimits {
+  /** Bytes that objects of one channel may take before a statement allows them. */
+  readonly unsignedBytesHeld: number;
+  /** Bytes of the whole spool. */
+  readonly spoolBytes: number;
+  /** Bytes of blocks waiting to be written. */
+  readonly queueBytes: number;
+}
+
+/** One object in the spool. */
+export interface SpoolEntry {
+  readonly channel: string;
+  readonly key: string;
+  readonly info: Pick<ObjectInfo, 'digest' | 'size' | 'symbolBytes' | 'maxBlock' | 'contentType'>;
+  readonly blocks: number;
+  state: 'part' | 'whole' | 'done';
+  /** Blocks taken: on disk, or waiting to be written. */
+  stored: Uint8Array;
+  storedBlocks: number;
+  /** Bytes taken. */
+  bytes: number;
+}
+
+export interface SpoolEvents {
+  /** All blocks are on disk, synced, under the final name. */
+  readonly onWhole: (entry: SpoolEntry, path: string) => void;
+  /** Blocks that were taken could not be written: they are wanted again. */
+  readonly onLost: (entry: SpoolEntry) => void;
+  readonly onAlarm: (code: 'spool-full' | 'spool-io', detail: string) => void;
+}
+
+/** Most `done` marks kept a channel. */
+const DONE_MARKS = 100_000;
+
+/** Stop 12: whole blocks into files, each block's bit durable only after its bytes are. Calls never wait for the disk. */
+export class FileSpool implements SpoolPort {
+  readonly #root: string;
+  readonly #limits: SpoolLimits;
+  readonly #entries = new Map<string, SpoolEntry>();
+  readonly #allowed = new Set<string>();
+  /** Bytes held by objects that no statement has allowed yet, by channel. */
+  readonly #unsigned = new Map<string, number>();
+  readonly #writer: SpoolWriter;
+  #bytes = 0;
+
+  /** Reads what an earlier run left. */
+  constructor(root: string, channels: readonly string[], limits: SpoolLimits, events: SpoolEvents) {
+    this.#root = root;
+    this.#limits = limits;
+    this.#writer = new SpoolWriter({
+      path: (entry, state) => this.path(entry, state),
+      onWhole: (entry) => {
+        entry.state = 'whole';
+        events.onWhole(entry, this.path(entry, 'whole'));
+      },
+      onLost: (entry, lost) => {
+        this.#unstore(entry, lost);
+        events.onLost(entry);
+      },
+      onAlarm: events.onAlarm,
+    });
+    for (const channel of channels) this.#scan(channel);
+  }
+
+  /** Bytes in the spool; blocks waiting for the disk. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get queuedBytes(): number {
+    return this.#writer.queuedBytes;
+  }
+
+  *whole(): Generator<{ readonly entry: SpoolEntry; readonly path: string }> {
+    for (const entry of this.#entries.values()) {
+      if (entry.state === 'whole') yield { entry, path: this.path(entry, 'whole') };
+    }
+  }
+
+  path(entry: SpoolEntry, state: SpoolState): string {
+    return join(this.#root, entry.channel, fileName(entry.key, entry.info.contentType, state));
+  }
+
+  open(info: ObjectInfo): { readonly stored: Uint8Array } | 'complete' | DatagramCode {
+    const name = `${info.channel}/${spoolKey(info)}`;
+    const known = this.#entries.get(name);
+    if (known !== undefined) return known.state === 'part' ? { stored: known.stored } : 'complete';
+    if (this.#bytes + info.size > this.#limits.spoolBytes) return 'budget';
+    const { blocks } = partition(info.size, info.symbolBytes, info.maxBlock);
+    const stored = new Uint8Array(Math.ceil(blocks / 8));
+    const entry: SpoolEntry = {
+      channel: info.channel,
+      key: spoolKey(info),
+      info,
+      blocks,
+      state: 'part',
+      stored,
+      storedBlocks: 0,
+      bytes: 0,
+    };
+    this.#entries.set(name, entry);
+    return { stored };
+  }
+
+  block(info: ObjectInfo, sbn: number, offset: number, bytes: Uint8Array): 'stored' | DatagramCode {
+    const entry = this.#entries.get(`${info.channel}/${spoolKey(info)}`);
+    if (entry === undefined) return 'budget';
+    if (entry.state !== 'part') return 'stored';
+    if (this.#writer.queuedBytes + bytes.length > this.#limits.queueBytes) return 'memory-limit';
+    if (this.#bytes + bytes.length > this.#limits.spoolBytes) return 'budget';
+    if (!this.#isAllowed(entry) && this.#held(entry.channel) + bytes.length > this.#limits.unsignedBytesHeld) {
+      return 'budget';
+    }
+    entry.stored[sbn >>> 3] = (entry.stored[sbn >>> 3] ?? 0) | (1 << (sbn & 7));
+    entry.storedBlocks += 1;
+    this.#count(entry, bytes.length);
+    this.#writer.add({ entry, sbn, offset, bytes: bytes.slice() });
+    return 'stored';
+  }
+
+  /** Statements hold for these objects: they no longer count as unsigned. */
+  allow(channel: string, digests: readonly Digest[]): void {
+    for (const digest of digests) {
+      const name = `${channel}/${digest}`;
+      if (this.#allowed.has(name)) continue;
+      for (const entry of this.#entries.values()) {
+        if (entry.channel === channel && entry.info.digest === digest) this.#hold(channel, -entry.bytes);
+      }
+      this.#allowed.add(name);
+    }
+  }
+
+  /** The receiver has taken the object: its bytes go, a mark stays. */
+  async settle(channel: string, key: string): Promise<void> {
+    await this.#remove(channel, key, 'done');
+  }
+
+  /** The object was bad, or is wanted anew: all of it goes. */
+  async forget(channel: string, key: string): Promise<void> {
+    await this.#remove(channel, key, undefined);
+  }
+
+  /** Writes what waits and closes all files. */
+  async close(): Promise<void> {
+    await this.#writer.close();
+  }
+
+  async #remove(channel: string, key: string, leave: 'done' | undefined): Promise<void> {
+    const entry = this.#entries.get(`${channel}/${key}`);
+    if (entry === undefined) return;
+    this.#count(entry, -entry.bytes);
+    this.#allowed.delete(`${channel}/${entry.info.digest}`);
+    // `done` also keeps the writer from what still waits for an object that is forgotten.
+    entry.state = 'done';
+    if (leave === undefined) this.#entries.delete(`${channel}/${key}`);
+    await this.#writer.remove(entry, leave);
+  }
+
+  #isAllowed(entry: SpoolEntry): boolean {
+    return this.#allowed.has(`${entry.channel}/${entry.info.digest}`);
+  }
+
+  #held(channel: string): number {
+    return this.#unsigned.get(channel) ?? 0;
+  }
+
+  #hold(channel: string, bytes: number): void {
+    this.#unsigned.set(channel, this.#held(channel) + bytes);
+  }
+
+  #count(entry: SpoolEntry, bytes: number): void {
+    entry.bytes += bytes;
+    this.#bytes += bytes;
+    if (!this.#isAllowed(entry)) this.#hold(entry.channel, bytes);
+  }
+
+  #unstore(entry: SpoolEntry, lost: readonly BlockWrite[]): void {
+    for (const { sbn, bytes } of lost) {
+      entry.stored[sbn >>> 3] = (entry.stored[sbn >>> 3] ?? 0) & ~(1 << (sbn & 7));
+      entry.storedBlocks -= 1;
+      this.#count(entry, -bytes.length);
+    }
+  }
+
+  #scan(channel: string): void {
+    const directory = join(this.#root, channel);
+    mkdirSync(directory, { recursive: true, mode: 0o2770 });
+    const names = readdirSync(directory)
+      .map((name) => ({ name, parsed: parseFileName(name) }))
+      .filter((file): file is { name: string; parsed: SpoolName } => file.parsed !== undefined);
+    const done = names.filter(({ parsed }) => parsed.state === 'done');
+    for (const { name } of done.slice(0, Math.max(0, done.length - DONE_MARKS))) rmSync(join(directory, name));
+    // A mark or a whole file wins over what is left of its making.
+    const rank = { done: 0, whole: 1, part: 2, map: 3 };
+    names.sort((a, b) => rank[a.parsed.state] - rank[b.parsed.state]);
+    for (const { name, parsed } of names) this.#restore(channel, join(directory, name), parsed);
+  }
+
+  #restore(channel: string, path: string, parsed: SpoolName): void {
+    const name = `${channel}/${parsed.key}`;
+    const { blocks } = partition(parsed.size, parsed.symbolBytes, parsed.maxBlock);
+    const known = this.#entries.get(name);
+    if (known !== undefined) {
+      if (known.state !== 'part') rmSync(path, { force: true });
+      return;
+    }
+    if (parsed.state === 'map') return rmSync(path, { force: true });
+    const entry: SpoolEntry = {
+      channel,
+      key: parsed.key,
+      info: parsed,
+      blocks,
+      state: parsed.state === 'part' ? 'part' : parsed.state,
+      stored: new Uint8Array(Math.ceil(blocks / 8)),
+      storedBlocks: 0,
+      bytes: 0,
+    };
+    if (entry.state === 'part') this.#restoreMap(entry);
+    this.#entries.set(name, entry);
+    this.#count(entry, this.#bytesOf(entry));
+    if (entry.state === 'part' && entry.storedBlocks === blocks) {
+      renameSync(path, this.path(entry, 'whole'));
+      entry.state = 'whole';
+    }
+  }
+
+  /** Believes the map only as far as it goes; a part without one starts over. */
+  #restoreMap(entry: SpoolEntry): void {
+    try {
+      const map = readFileSync(this.path(entry, 'map'));
+      entry.stored.set(map.subarray(0, entry.stored.length));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+    for (let sbn = 0; sbn < entry.blocks; sbn += 1) {
+      if (((entry.stored[sbn >>> 3] ?? 0) & (1 << (sbn & 7))) !== 0) entry.storedBlocks += 1;
+    }
+  }
+
+  #bytesOf(entry: SpoolEntry): number {
+    if (entry.state === 'done') return 0;
+    if (entry.state === 'whole') return entry.info.size;
+    const shape = partition(entry.info.size, entry.info.symbolBytes, entry.info.maxBlock);
+    let bytes = 0;
+    for (let sbn = 0; sbn < entry.blocks; sbn += 1) {
+      if (((entry.stored[sbn >>> 3] ?? 0) & (1 << (sbn & 7))) !== 0) bytes += blockLength(shape, sbn) * shape.symbolBytes;
+    }
+    return Math.min(bytes, entry.info.size);
+  }
+}

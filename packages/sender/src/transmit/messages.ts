@@ -1,0 +1,54 @@
+import type { Digest, TagAlgorithm } from '@sluice/ports';
+import type { PassOrder, SendCounters } from '@sluice/transfer';
+
+/** What the transmit worker is started with. Keys are bytes: key objects do not cross threads. */
+export interface TransmitOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly io: 'auto' | 'native' | 'portable';
+  /** Ethernet bits per second; undefined for no ceiling. */
+  readonly rate: number | undefined;
+  readonly symbolBytes: number;
+  readonly profile: { readonly name: string; readonly maxBlock: number; readonly repair: number };
+  readonly outageMs: number;
+  readonly groupBytes: number;
+  readonly statementLeadMs: number;
+  readonly keys: readonly {
+    readonly asid: number;
+    readonly channel: string;
+    readonly algorithm: TagAlgorithm;
+    readonly key: Uint8Array;
+  }[];
+  readonly tsi: number;
+  /** Root of the staging store: objects lie at `blobs/sha256/HEX` below it. */
+  readonly storeRoot: string;
+  /** Counted up and notified whenever a message was posted, so that an idle worker wakes at once. */
+  readonly wake: Int32Array;
+}
+
+export type ToTransmit =
+  | { readonly type: 'pass'; readonly order: PassOrder }
+  | { readonly type: 'cancel'; readonly bundle: string }
+  | { readonly type: 'heartbeat'; readonly asid: number; readonly digest: Digest; readonly body: Uint8Array }
+  | { readonly type: 'roll'; readonly tsi: number }
+  | { readonly type: 'pause'; readonly paused: boolean }
+  | { readonly type: 'stop' };
+
+export type FromTransmit =
+  | { readonly type: 'ready'; readonly io: string; readonly why: string }
+  | { readonly type: 'progress'; readonly bundle: string; readonly pass: number; readonly sentBytes: number; readonly totalBytes: number }
+  | { readonly type: 'pass-done'; readonly bundle: string; readonly pass: number }
+  | { readonly type: 'pass-failed'; readonly bundle: string; readonly pass: number; readonly reason: string }
+  /** The session's numbers are worn, or the wall clock jumped: a new TSI is wanted (PROTOCOL.md S-2). */
+  | { readonly type: 'roll-wanted'; readonly why: 'worn' | 'clock' }
+  | { readonly type: 'status'; readonly status: TransmitStatus };
+
+export interface TransmitStatus {
+  readonly tsi: number;
+  readonly pending: number;
+  readonly counters: SendCounters;
+  readonly stalls: number;
+  readonly stalledNs: number;
+  /** Sends that the kernel refused and that were tried again. */
+  readonly sendErrors: number;
+}

@@ -1,0 +1,205 @@
+import { closeSync, openSync, readSync } from 'node:fs';
+import { join } from 'node:path';
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { createCodec, makeProfile } from '@sluice/fec';
+import { type DatagramBatch, type DatagramSink, type Digest, hexOf } from '@sluice/ports';
+import { type ObjectSource, SendMachine } from '@sluice/transfer';
+import { makeLinkKey } from '@sluice/trust';
+import { openSink } from '@sluice/udp';
+import type { FromTransmit, ToTransmit, TransmitOptions } from './messages.ts';
+
+/** Waits shorter than this block the thread, which is more exact; longer ones let the event loop run. */
+const BLOCKING_WAIT_NS = 2e6;
+const LONGEST_WAIT_MS = 1000;
+const STATUS_MS = 1000;
+/** Wall and monotonic clock may disagree by this much before the session rolls (PROTOCOL.md S-2). */
+const CLOCK_STEP_SECONDS = 2;
+/** Files kept open for reading. */
+const OPEN_FILES = 64;
+
+const options = workerData as TransmitOptions;
+const port = parentPort;
+if (port === null) throw new Error('the transmit worker is a worker thread');
+const tell = (message: FromTransmit): void => {
+  port.postMessage(message);
+};
+const nowNs = (): number => performance.now() * 1e6;
+
+/** Reads objects from the staging store by their digest. */
+class StagedObjects implements ObjectSource {
+  readonly #root: string;
+  readonly #files = new Map<Digest, number>();
+
+  constructor(root: string) {
+    this.#root = root;
+  }
+
+  read(digest: Digest, offset: number, into: Uint8Array): void {
+    const file = this.#file(digest);
+    let done = 0;
+    while (done < into.length) {
+      const got = readSync(file, into, done, into.length - done, offset + done);
+      if (got === 0) throw new Error(`object ${digest} in the staging store is shorter than it was`);
+      done += got;
+    }
+  }
+
+  #file(digest: Digest): number {
+    const known = this.#files.get(digest);
+    if (known !== undefined) return known;
+    for (const [oldest, file] of this.#files) {
+      if (this.#files.size < OPEN_FILES) break;
+      closeSync(file);
+      this.#files.delete(oldest);
+    }
+    const file = openSync(join(this.#root, 'blobs', 'sha256', hexOf(digest)), 'r');
+    this.#files.set(digest, file);
+    return file;
+  }
+}
+
+/** Notices when the wall clock moves against the monotonic one. */
+class ClockWatch {
+  #offset = Date.now() - performance.now();
+
+  stepped(): boolean {
+    const offset = Date.now() - performance.now();
+    if (Math.abs(offset - this.#offset) < CLOCK_STEP_SECONDS * 1000) return false;
+    this.#offset = offset;
+    return true;
+  }
+}
+
+/** Stops 3 to 7: the thread that encodes, frames, paces and sends. */
+class Transmitter {
+  readonly #machine: SendMachine;
+  readonly #sink: DatagramSink;
+  readonly #clock = new ClockWatch();
+  readonly #sleep = new Int32Array(new SharedArrayBuffer(4));
+  #sendErrors = 0;
+  #paused = false;
+  #stopping = false;
+  #rollAsked = false;
+  #statusDue = 0;
+
+  constructor(machine: SendMachine, sink: DatagramSink) {
+    this.#machine = machine;
+    this.#sink = sink;
+  }
+
+  async run(): Promise<void> {
+    while (!this.#stopping) {
+      const seen = Atomics.load(options.wake, 0);
+      this.#takeMessages();
+      this.#look();
+      const { at, batch } = this.#paused ? { at: Infinity, batch: undefined } : this.#machine.depart(nowNs());
+      if (batch === undefined) await this.#idle(at, seen);
+      else {
+        await this.#until(at);
+        await this.#send(batch);
+      }
+    }
+    this.#sink.close();
+  }
+
+  #takeMessages(): void {
+    if (port === null) return;
+    for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port)) {
+      this.#take(next.message as ToTransmit);
+    }
+  }
+
+  #take(message: ToTransmit): void {
+    switch (message.type) {
+      case 'pass':
+        this.#machine.submit(message.order);
+        break;
+      case 'cancel':
+        this.#machine.cancel(message.bundle);
+        break;
+      case 'heartbeat': {
+        const { asid, digest, body } = message;
+        const contentType = 'application/vnd.sluice.heartbeat+json';
+        if (!this.#paused) this.#machine.heartbeat(asid, { digest, size: body.length, contentType }, body);
+        break;
+      }
+      case 'roll':
+        this.#machine.roll(message.tsi);
+        this.#rollAsked = false;
+        break;
+      case 'pause':
+        this.#paused = message.paused;
+        break;
+      case 'stop':
+        this.#stopping = true;
+    }
+  }
+
+  /** Once a second: tells how it goes, and asks for a new session when one is due. */
+  #look(): void {
+    const now = performance.now();
+    if (now < this.#statusDue) return;
+    this.#statusDue = now + STATUS_MS;
+    const why = this.#clock.stepped() ? 'clock' : this.#machine.worn ? 'worn' : undefined;
+    if (why !== undefined && !this.#rollAsked) {
+      this.#rollAsked = true;
+      tell({ type: 'roll-wanted', why });
+    }
+    const { counters, pending, stalls, tsi } = this.#machine;
+    const status = { tsi, pending, counters: { ...counters }, stalls: stalls.count, stalledNs: stalls.ns };
+    tell({ type: 'status', status: { ...status, sendErrors: this.#sendErrors } });
+  }
+
+  /** Nothing to send until `at`: lets the event loop run, and wakes on a message. */
+  async #idle(at: number, seen: number): Promise<void> {
+    const ms = Math.min(LONGEST_WAIT_MS, Math.max(0, (at - nowNs()) / 1e6));
+    if (ms < 1) return;
+    await Atomics.waitAsync(options.wake, 0, seen, ms).value;
+  }
+
+  async #until(at: number): Promise<void> {
+    for (let left = at - nowNs(); left > 0; left = at - nowNs()) {
+      if (left > BLOCKING_WAIT_NS) await new Promise((resolve) => setTimeout(resolve, (left - BLOCKING_WAIT_NS) / 1e6));
+      else Atomics.wait(this.#sleep, 0, 0, left / 1e6);
+    }
+  }
+
+  /** A one-way sender has nobody to ask: what the kernel refuses is tried once more, counted, and left to the repair symbols. */
+  async #send(batch: DatagramBatch): Promise<void> {
+    try {
+      await this.#sink.send(batch);
+    } catch {
+      this.#sendErrors += 1;
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      try {
+        await this.#sink.send(batch);
+      } catch {
+        this.#sendErrors += 1;
+      }
+    }
+  }
+}
+
+const sink = await openSink({ host: options.host, port: options.port, io: options.io });
+const machine = new SendMachine(
+  options.tsi,
+  options.keys.map((key) => makeLinkKey(key)),
+  {
+    symbolBytes: options.symbolBytes,
+    profile: makeProfile(options.profile),
+    rate: options.rate ?? Infinity,
+    outageMs: options.outageMs,
+    groupBytes: options.groupBytes,
+    statementLeadMs: options.statementLeadMs,
+  },
+  {
+    codec: createCodec(),
+    source: new StagedObjects(options.storeRoot),
+    wallSeconds: () => Math.floor(Date.now() / 1000),
+    onEvent: (event) => {
+      tell(event.type === 'pass-failed' ? { ...event, reason: String(event.error) } : event);
+    },
+  },
+);
+tell({ type: 'ready', io: sink.io, why: sink.why });
+await new Transmitter(machine, sink).run();
