@@ -41,7 +41,7 @@ export interface Shutdown {
  */
 export function installShutdown(options: ShutdownOptions): Shutdown {
   const { logger, notifier, deadlineMs = SHUTDOWN_DEADLINE_MS } = options;
-  const host = options.process ?? (process as ProcessEvents);
+  const host: ProcessEvents = options.process ?? process;
   const steps: { readonly name: string; readonly stop: Stop }[] = [];
   const abort = new AbortController();
   let stopping: Promise<void> | undefined;

@@ -1,4 +1,4 @@
-import { chmodSync, chownSync, lstatSync, readFileSync, unlinkSync } from 'node:fs';
+import { chmodSync, chownSync, lstatSync, readFileSync, rmSync } from 'node:fs';
 import { connect, type Server } from 'node:net';
 import { OperationalError } from '@sluice/ports';
 
@@ -54,7 +54,7 @@ async function removeStale(path: string): Promise<void> {
   if (await isServed(path)) {
     throw socketError('socket-in-use', `${path}: another process serves it; stop that one first.`);
   }
-  unlinkSync(path);
+  rmSync(path, { force: true });
 }
 
 /** True when somebody accepts connections there. */
@@ -67,7 +67,7 @@ function isServed(path: string): Promise<boolean> {
     };
     probe.once('connect', answer(true));
     probe.once('error', (error) => {
-      answer(codeOf(error) !== 'ECONNREFUSED')();
+      answer(!['ECONNREFUSED', 'ENOENT'].includes(codeOf(error)))();
     });
   });
 }

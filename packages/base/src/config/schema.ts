@@ -36,13 +36,9 @@ export type Infer<S> = S extends Schema<infer T> ? T : never;
 type Fields = Readonly<Record<string, Schema<unknown>>>;
 type OptionalKey<F extends Fields> = { [K in keyof F]: F[K] extends OptionalSchema<unknown> ? K : never }[keyof F];
 /** The object that `fields` describe. */
-export type ObjectOf<F extends Fields> = {
-  readonly [
-    K in keyof ({ [K in Exclude<keyof F, OptionalKey<F>>]: unknown } & {
-      [K in OptionalKey<F>]?: unknown;
-    })
-  ]: Infer<F[K]>;
-};
+export type ObjectOf<F extends Fields> = Readonly<
+  { [K in Exclude<keyof F, OptionalKey<F>>]: Infer<F[K]> } & { [K in OptionalKey<F>]?: Infer<F[K]> }
+>;
 
 /** A required value without inner rows. */
 export function leaf<T>(about: string, type: string, parse: (value: unknown, at: Place) => T): Schema<T> {
