@@ -11,7 +11,6 @@ type Route = readonly [method: string, path: RegExp, handle: (on: Answering, par
 /** /api/v2.0: the operations of harbor-api.json. */
 export class Api {
   readonly #state: State;
-  readonly #replications: Replications;
   readonly #routes: readonly Route[];
   scans = 0;
   /** Harbor's maintenance switch. */
@@ -19,7 +18,6 @@ export class Api {
 
   constructor(state: State, replications: Replications) {
     this.#state = state;
-    this.#replications = replications;
     const artifact = '/projects/([^/]+)/repositories/([^/]+)/artifacts/([^/]+)';
     this.#routes = [
       ['GET', /^\/systeminfo$/, (on) => this.#systemInfo(on)],
@@ -134,7 +132,7 @@ export class Api {
     if (typeof tag !== 'string' || !/^\w[\w.-]{0,127}$/.test(tag))
       return refuse(on, 400, 'BAD_REQUEST', 'invalid tag name');
     if (found.held.tags.has(tag)) return refuse(on, 409, 'CONFLICT', `tag ${tag} already exists`);
-    this.#state.setTag(found.name, tag, found.artifact.digest);
+    this.#state.setTag(found.name, tag, found.artifact.digest, false);
     answer(on, 201, undefined, { location: `/api/v2.0/tags/${tag}` });
   }
 
@@ -161,9 +159,10 @@ export class Api {
   }
 }
 
-/** What Harbor hangs on an artifact: referrers, and cosign's signature tag (`.sig` only). */
+/** What Harbor hangs on an artifact: referrers, and cosign's signature tag (`.sig` only, and only where it came by a push). */
 function accessories(name: string, held: Repository, artifact: Artifact): unknown[] {
-  const signed = held.tags.get(`${artifact.digest.replace(':', '-')}.sig`)?.digest;
+  const tag = held.tags.get(`${artifact.digest.replace(':', '-')}.sig`);
+  const signed = tag?.pushed === true ? tag.digest : undefined;
   return [...held.artifacts.values()]
     .filter((other) => other.subject === artifact.digest || other.digest === signed)
     .map((other) => ({

@@ -111,7 +111,7 @@ export class RegistryFront {
       return;
     }
     const artifact = this.#record(repository, digest, mediaType, body);
-    if (byTag) this.#state.setTag(repository, reference, digest);
+    if (byTag) this.#state.setTag(repository, reference, digest, true);
     answer(on, 201, undefined, {
       'docker-content-digest': digest,
       location: `/v2/${repository}/manifests/${digest}`,

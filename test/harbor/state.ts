@@ -15,6 +15,8 @@ export interface Artifact {
 export interface Tag {
   readonly id: number;
   readonly digest: string;
+  /** Came by a push of the manifest, not through the tag API. */
+  readonly pushed: boolean;
   readonly pushTime: string;
 }
 export interface Repository {
@@ -93,8 +95,13 @@ export class State {
     return digest !== undefined && known.artifacts.has(digest) ? digest : undefined;
   }
 
-  setTag(repository: string, tag: string, digest: string): void {
-    this.repository(repository).tags.set(tag, { id: this.nextId(), digest, pushTime: new Date().toISOString() });
+  setTag(repository: string, tag: string, digest: string, pushed: boolean): void {
+    this.repository(repository).tags.set(tag, {
+      id: this.nextId(),
+      digest,
+      pushed,
+      pushTime: new Date().toISOString(),
+    });
     this.save();
   }
 

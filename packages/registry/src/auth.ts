@@ -128,7 +128,7 @@ class AuthorizedTransport implements Authorized {
 function parseToken(answer: Answer): { readonly token: string; readonly seconds: number } {
   let parsed: unknown;
   try {
-    parsed = JSON.parse(new TextDecoder().decode(answer.body));
+    parsed = JSON.parse(answer.body.toString('utf8'));
   } catch (cause) {
     throw new RegistryError('registry-answer-malformed', 'the token answer is not JSON; check the token service', {
       cause,

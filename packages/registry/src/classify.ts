@@ -5,7 +5,7 @@ import type { Answer } from './http.ts';
 export function errorOf(answer: Answer): { readonly code: string; readonly message: string } {
   let parsed: unknown;
   try {
-    parsed = JSON.parse(new TextDecoder().decode(answer.body));
+    parsed = JSON.parse(answer.body.toString('utf8'));
   } catch {
     return { code: '', message: '' };
   }

@@ -182,7 +182,7 @@ class HarborClient implements Harbor {
   #json(answer: Answer, status: number, what: string): unknown {
     if (answer.status !== status) throw failure(answer, what);
     try {
-      return JSON.parse(new TextDecoder().decode(answer.body));
+      return JSON.parse(answer.body.toString('utf8'));
     } catch (cause) {
       throw malformed(answer, what, cause);
     }

@@ -34,7 +34,7 @@ export interface Ask {
 export interface Answer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | undefined>>;
-  readonly body: Uint8Array;
+  readonly body: Buffer;
   readonly path: string;
   readonly requestId: string;
 }
@@ -69,7 +69,7 @@ function worldError(error: unknown, origin: string, path: string): unknown {
   return new RegistryError('registry-unreachable', text, { cause: error });
 }
 
-async function collect(message: IncomingMessage, limit: number, where: string): Promise<Uint8Array> {
+async function collect(message: IncomingMessage, limit: number, where: string): Promise<Buffer> {
   const pieces: Uint8Array[] = [];
   let size = 0;
   for await (const piece of message as AsyncIterable<Uint8Array>) {
@@ -85,7 +85,7 @@ async function collect(message: IncomingMessage, limit: number, where: string): 
 }
 
 /** An error body is read up to its limit and then cut: it only explains. */
-async function collectCut(message: IncomingMessage): Promise<Uint8Array> {
+async function collectCut(message: IncomingMessage): Promise<Buffer> {
   const pieces: Uint8Array[] = [];
   let size = 0;
   for await (const piece of message as AsyncIterable<Uint8Array>) {

@@ -15,3 +15,4 @@ export {
 export * from './registry.ts';
 export * from './harbor.ts';
 export * from './replicate.ts';
+export * from './push.ts';

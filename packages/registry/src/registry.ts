@@ -62,7 +62,7 @@ const sha256 = (bytes: Uint8Array): Digest => `sha256:${createHash('sha256').upd
 function parseReferrers(answer: Answer): ReferrerDescriptor[] {
   let parsed: unknown;
   try {
-    parsed = JSON.parse(new TextDecoder().decode(answer.body));
+    parsed = JSON.parse(answer.body.toString('utf8'));
   } catch (cause) {
     throw new RegistryError('registry-answer-malformed', 'the referrers answer is not JSON; check the registry', {
       cause,
