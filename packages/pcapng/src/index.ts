@@ -1,0 +1,15 @@
+export { ChunkLog } from './chunk-log.ts';
+export {
+  type ChunkLogMode,
+  type ChunkLogOptions,
+  type ChunkLogState,
+  type LogClock,
+  type Verdict,
+} from './log-options.ts';
+export { type LogInterface } from './envelope.ts';
+export { type SectionDescription } from './write-blocks.ts';
+export { type LogFileHandle, type LogStorage, directoryStorage } from './storage.ts';
+export { logName, logNumber } from './rotation.ts';
+export { type CaptureEnd, type CaptureItem, readChunkLog } from './read.ts';
+export { type CaptureCode, type CaptureCounts, type CaptureFault, type CapturedDatagram } from './capture.ts';
+export { type SkipReason, type UdpDatagram, SKIP_REASONS } from './frames.ts';

@@ -1,0 +1,134 @@
+// pcapng (draft-ietf-opsawg-pcapng): several sections, both byte orders, blocks of any type.
+import {
+  BLOCK_OVERHEAD,
+  BYTE_ORDER_MAGIC,
+  BYTE_ORDER_MAGIC_SWAPPED,
+  ENHANCED_PACKET,
+  INTERFACE_DESCRIPTION,
+  SECTION_HEADER,
+  SIMPLE_PACKET,
+  VERSION_MAJOR,
+  padded,
+} from './blocks.ts';
+import type { ByteStream } from './byte-stream.ts';
+import { type CaptureCode, type CaptureFault, type CapturedDatagram, type Counts, fault } from './capture.ts';
+import { type SkipReason, datagramOf } from './frames.ts';
+import { BLOCK_BYTES_MAX, INTERFACES_MAX } from './limits.ts';
+import { type CaptureInterface, captureInterface, commentOf } from './section.ts';
+
+const SECTION_HEADER_BYTES_MIN = 28;
+const SECTION_PEEK_BYTES = 12;
+
+interface Section {
+  readonly littleEndian: boolean;
+  readonly interfaces: CaptureInterface[];
+}
+
+const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+
+/** A block's body, or what was wrong. `skipped`: too long to hold, passed over. */
+async function body(
+  stream: ByteStream,
+  type: number,
+  littleEndian: boolean,
+): Promise<Uint8Array | CaptureCode | 'skipped'> {
+  const head = await stream.take(8);
+  if (head.length < 8) return 'truncated';
+  const total = viewOf(head).getUint32(4, littleEndian);
+  const least = type === SECTION_HEADER ? SECTION_HEADER_BYTES_MIN : BLOCK_OVERHEAD;
+  if (total < least || total % 4 !== 0) return 'bad-block';
+  if (total > BLOCK_BYTES_MAX) return (await stream.skip(total - 8)) ? 'skipped' : 'truncated';
+  const rest = stream.has(total - 8) ? stream.takeNow(total - 8) : await stream.take(total - 8);
+  if (rest.length < total - 8) return 'truncated';
+  if (viewOf(rest).getUint32(rest.length - 4, littleEndian) !== total) return 'bad-block';
+  return rest.subarray(0, rest.length - 4);
+}
+
+function enhancedPacket(bytes: Uint8Array, section: Section): CapturedDatagram | SkipReason | CaptureCode {
+  if (bytes.length < 20) return 'bad-block';
+  const { littleEndian, interfaces } = section;
+  const view = viewOf(bytes);
+  const interfaceId = view.getUint32(0, littleEndian);
+  const captured = view.getUint32(12, littleEndian);
+  if (captured > bytes.length - 20) return 'bad-block';
+  const from = interfaces[interfaceId];
+  if (from === undefined) return 'no-interface';
+  const udp = datagramOf(from.linkType, bytes.subarray(20, 20 + captured));
+  if (typeof udp === 'string') return udp;
+  const units = (BigInt(view.getUint32(4, littleEndian)) << 32n) | BigInt(view.getUint32(8, littleEndian));
+  const comment = commentOf(view, 20 + padded(captured), littleEndian);
+  return { kind: 'datagram', timestampNs: from.toNs(units), udp, comment, interfaceId };
+}
+
+function simplePacket(bytes: Uint8Array, section: Section): CapturedDatagram | SkipReason | CaptureCode {
+  if (bytes.length < 4) return 'bad-block';
+  const from = section.interfaces[0];
+  if (from === undefined) return 'no-interface';
+  const original = viewOf(bytes).getUint32(0, section.littleEndian);
+  const snapped = from.snapBytes === 0 ? original : Math.min(original, from.snapBytes);
+  const udp = datagramOf(from.linkType, bytes.subarray(4, 4 + Math.min(snapped, bytes.length - 4)));
+  return typeof udp === 'string' ? udp : { kind: 'datagram', timestampNs: 0n, udp, comment: undefined, interfaceId: 0 };
+}
+
+/** What one block brings: a datagram, nothing to yield, or the end of reading. */
+function item(
+  type: number,
+  bytes: Uint8Array,
+  section: Section,
+  counts: Counts,
+): CapturedDatagram | CaptureCode | undefined {
+  if (type === INTERFACE_DESCRIPTION) {
+    if (bytes.length < 8) return 'bad-block';
+    if (section.interfaces.length === INTERFACES_MAX) return 'too-many-interfaces';
+    section.interfaces.push(captureInterface(viewOf(bytes), section.littleEndian));
+    return undefined;
+  }
+  if (type !== ENHANCED_PACKET && type !== SIMPLE_PACKET) {
+    counts.otherBlocks++;
+    return undefined;
+  }
+  const found = type === ENHANCED_PACKET ? enhancedPacket(bytes, section) : simplePacket(bytes, section);
+  if (found === 'bad-block' || typeof found !== 'string') return found;
+  counts.skipped[found as SkipReason]++;
+  return undefined;
+}
+
+function sectionOf(head: Uint8Array): Section | CaptureCode {
+  const magic = viewOf(head).getUint32(8, true);
+  if (magic === BYTE_ORDER_MAGIC) return { littleEndian: true, interfaces: [] };
+  return magic === BYTE_ORDER_MAGIC_SWAPPED ? { littleEndian: false, interfaces: [] } : 'bad-block';
+}
+
+/** Reads a pcapng capture to its end or its first fault. */
+export async function* readPcapng(stream: ByteStream, counts: Counts): AsyncGenerator<CapturedDatagram | CaptureFault> {
+  let section: Section | undefined;
+  for (;;) {
+    const offset = stream.offset;
+    const head = await stream.peek(SECTION_PEEK_BYTES);
+    if (head.length === 0) return;
+    if (head.length < SECTION_PEEK_BYTES) return yield fault('truncated', offset);
+    const isSection = viewOf(head).getUint32(0, true) === SECTION_HEADER;
+    if (isSection) {
+      const opened = sectionOf(head);
+      if (typeof opened === 'string') return yield fault(opened, offset);
+      section = opened;
+    }
+    if (section === undefined) return yield fault('not-a-capture', offset);
+    const type = viewOf(head).getUint32(0, section.littleEndian);
+    const bytes = await body(stream, type, section.littleEndian);
+    if (bytes === 'skipped') {
+      counts.skipped.oversized++;
+      continue;
+    }
+    if (typeof bytes === 'string') return yield fault(bytes, offset);
+    if (isSection) {
+      if (viewOf(bytes).getUint16(4, section.littleEndian) !== VERSION_MAJOR) return yield fault('bad-version', offset);
+      continue;
+    }
+    const found = item(type, bytes, section, counts);
+    if (typeof found === 'string') return yield fault(found, offset);
+    if (found === undefined) continue;
+    counts.datagrams++;
+    yield found;
+  }
+}
