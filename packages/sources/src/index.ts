@@ -1,0 +1,12 @@
+export { Root, RefusedInput } from './beneath.ts';
+export type { Location } from './beneath.ts';
+export { DEFAULT_SCAN_LIMITS, RELEASE_FILE, scanDirectory, scanFile } from './scan.ts';
+export type { Layout, Scan, ScanLimits } from './scan.ts';
+export { collect, readRelease } from './collect.ts';
+export type { Collected, CollectedArtifact, CollectLimits, WantedArtifact } from './collect.ts';
+export { composeRelease } from './compose.ts';
+export type { Composed, ComposeOptions, ReleaseArtifact, ReleaseDocument } from './compose.ts';
+export type { RepositoryOf } from './compose-images.ts';
+export type { ImageName } from './image-name.ts';
+export { makeObjects } from './pack.ts';
+export type { LinkObject } from './pack.ts';
