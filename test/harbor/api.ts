@@ -1,3 +1,4 @@
+import type { Doorkeeper } from './auth.ts';
 import { answer, readBody, refuse, type Answering } from './exchange.ts';
 import type { Replications } from './replication.ts';
 import type { Artifact, Repository, State } from './state.ts';
@@ -11,13 +12,15 @@ type Route = readonly [method: string, path: RegExp, handle: (on: Answering, par
 /** /api/v2.0: the operations of harbor-api.json. */
 export class Api {
   readonly #state: State;
+  readonly #doorkeeper: Doorkeeper;
   readonly #routes: readonly Route[];
   scans = 0;
   /** Harbor's maintenance switch. */
   readOnly = false;
 
-  constructor(state: State, replications: Replications) {
+  constructor(state: State, replications: Replications, doorkeeper: Doorkeeper) {
     this.#state = state;
+    this.#doorkeeper = doorkeeper;
     const artifact = '/projects/([^/]+)/repositories/([^/]+)/artifacts/([^/]+)';
     this.#routes = [
       ['GET', /^\/systeminfo$/, (on) => this.#systemInfo(on)],
@@ -38,28 +41,35 @@ export class Api {
 
   async handle(on: Answering, path: string): Promise<void> {
     const route = this.#routes.find(([method, pattern]) => method === on.method && pattern.test(path));
-    if (route === undefined) return refuse(on, 404, 'NOT_FOUND', `path ${path} was not found`);
+    if (route === undefined) {
+      refuse(on, 404, 'NOT_FOUND', `path ${path} was not found`);
+      return;
+    }
     const raw = on.method === 'POST' ? ((await readBody(on.request, BODY_LIMIT)) ?? Buffer.alloc(0)) : Buffer.alloc(0);
     let body: unknown;
     try {
       body = raw.length === 0 ? undefined : JSON.parse(raw.toString());
     } catch {
-      return refuse(on, 422, 'UNPROCESSABLE_ENTITY', 'parsing body failed');
+      refuse(on, 422, 'UNPROCESSABLE_ENTITY', 'parsing body failed');
+      return;
     }
     Object.assign(on.exchange, { request: body });
-    if (this.readOnly && on.method === 'POST')
-      return refuse(on, 403, 'DENIED', 'The system is in read only mode. Any modification is prohibited.');
+    if (this.readOnly && on.method === 'POST') {
+      refuse(on, 403, 'DENIED', 'The system is in read only mode. Any modification is prohibited.');
+      return;
+    }
     const parts = (route[1].exec(path) ?? []).slice(1).map((part) => decodeURIComponent(part));
     route[2](on, parts, body);
   }
 
   #systemInfo(on: Answering): void {
-    answer(on, 200, {
+    const known = this.#doorkeeper.caller(on.request.headers.authorization).kind === 'account';
+    const more = {
       harbor_version: 'v2.15.2-standin',
       read_only: this.readOnly,
-      auth_mode: 'db_auth',
       current_time: new Date().toISOString(),
-    });
+    };
+    answer(on, 200, { auth_mode: 'db_auth', ...(known ? more : {}) });
   }
 
   #headProject(on: Answering): void {

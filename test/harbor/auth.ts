@@ -64,7 +64,7 @@ export class Doorkeeper {
     if (project === undefined) return false;
     if (caller.kind === 'token') return caller.scopes.has(`${repository}:${action}`);
     if (caller.kind === 'account') return action === 'pull' || caller.account.pullOnly !== true;
-    return caller.kind === 'nobody' && action === 'pull' && project.metadata['public'] === 'true';
+    return caller.kind === 'nobody' && action === 'pull' && project.metadata.public === 'true';
   }
 
   /** Harbor's check before /v2: true when the request may go on, else it has been answered. */

@@ -30,8 +30,8 @@ export async function startRegistryBehind(dir: string): Promise<Behind> {
   });
   const url = await promise;
   const stop = async (): Promise<void> => {
-    const ended = Promise.withResolvers<void>();
-    child.once('exit', () => ended.resolve());
+    const ended = Promise.withResolvers<undefined>();
+    child.once('exit', () => ended.resolve(undefined));
     child.kill('SIGKILL');
     await ended.promise;
   };

@@ -23,7 +23,7 @@ export interface Answering {
 
 export type Headers = Record<string, string | number>;
 
-export function answer(on: Answering, status: number, body: unknown = undefined, headers: Headers = {}): void {
+export function answer(on: Answering, status: number, body?: unknown, headers: Headers = {}): void {
   on.exchange.status = status;
   on.exchange.answer = body;
   if (on.response.headersSent) return;

@@ -58,14 +58,16 @@ class StandIn implements HarborStandIn {
     this.state = new State(options.dir);
     this.doorkeeper = new Doorkeeper(options.credentials, this.state);
     this.replications = new Replications(this.state, options.registry);
-    this.api = new Api(this.state, this.replications);
+    this.api = new Api(this.state, this.replications, this.doorkeeper);
     this.#front = new RegistryFront(this.state, options.registry);
     this.#server = http.createServer({ requestTimeout: 0 }, (request, response) => void this.#serve(request, response));
   }
 
   async listen(port: number): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#server.once('error', reject).listen(port, '127.0.0.1', resolve);
+    const { promise, resolve, reject } = Promise.withResolvers<undefined>();
+    this.#server.once('error', reject).listen(port, '127.0.0.1', () => {
+      resolve(undefined);
+    });
     await promise;
   }
 
@@ -94,8 +96,8 @@ class StandIn implements HarborStandIn {
     this.replications.release();
     this.#front.close();
     this.#server.closeAllConnections();
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#server.close(() => resolve());
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    this.#server.close(() => resolve(undefined));
     await promise;
   }
 
@@ -131,14 +133,26 @@ class StandIn implements HarborStandIn {
   async #route(on: Answering): Promise<void> {
     if (this.#faults.take(on)) return;
     const { path } = on;
-    if (path === '/api/v2.0/ping') return answer(on, 200, 'Pong');
-    if (path === '/api/v2.0/health')
-      return answer(on, 200, { status: 'healthy', components: [{ name: 'core', status: 'healthy' }] });
-    if (path === '/service/token') return this.doorkeeper.token(on);
+    if (path === '/api/v2.0/ping') {
+      answer(on, 200, 'Pong');
+      return;
+    }
+    if (path === '/api/v2.0/health') {
+      answer(on, 200, { status: 'healthy', components: [{ name: 'core', status: 'healthy' }] });
+      return;
+    }
+    if (path === '/service/token') {
+      this.doorkeeper.token(on);
+      return;
+    }
     // Who keeps a session cookie needs Harbor's CSRF token as well.
-    if (on.exchange.cookie && on.method !== 'GET') return refuse(on, 403, 'FORBIDDEN', 'CSRF token invalid');
+    if (on.exchange.cookie && on.method !== 'GET') {
+      refuse(on, 403, 'FORBIDDEN', 'CSRF token invalid');
+      return;
+    }
     if (path.startsWith('/api/v2.0/')) {
-      if (!this.doorkeeper.admitsApi(on)) return;
+      // Anyone may ask what system this is, and learns less than an account does.
+      if (path !== '/api/v2.0/systeminfo' && !this.doorkeeper.admitsApi(on)) return;
       return this.api.handle(on, path.slice('/api/v2.0'.length));
     }
     if (path === '/v2/' || path === '/v2') {
@@ -147,7 +161,10 @@ class StandIn implements HarborStandIn {
       return;
     }
     const place = placeOf(path);
-    if (place === undefined) return refuse(on, 404, 'NOT_FOUND', `${path} not found`);
+    if (place === undefined) {
+      refuse(on, 404, 'NOT_FOUND', `${path} not found`);
+      return;
+    }
     if (this.doorkeeper.admitsRegistry(on, place.repository)) await this.#front.handle(on, place);
   }
 }

@@ -37,13 +37,20 @@ export class RegistryFront {
     const { repository, kind, rest } = place;
     if (kind === 'tags') {
       const tags = [...(this.#state.repositories.get(repository)?.tags.keys() ?? [])].sort();
-      return answer(on, 200, { name: repository, tags });
+      answer(on, 200, { name: repository, tags });
+      return;
     }
-    if (kind === 'referrers') return this.#referrers(on, repository, rest);
+    if (kind === 'referrers') {
+      this.#referrers(on, repository, rest);
+      return;
+    }
     if (kind === 'blobs') return this.#blob(on, repository, rest);
     if (on.method === 'PUT') return this.#putManifest(on, repository, decodeURIComponent(rest));
     const digest = this.#state.resolve(repository, decodeURIComponent(rest));
-    if (digest === undefined) return refuse(on, 404, 'MANIFEST_UNKNOWN', `${repository}:${rest} not found`);
+    if (digest === undefined) {
+      refuse(on, 404, 'MANIFEST_UNKNOWN', `${repository}:${rest} not found`);
+      return;
+    }
     await this.#pass(on, `/v2/${repository}/manifests/${digest}`);
   }
 
@@ -73,7 +80,8 @@ export class RegistryFront {
       (used >= project.quota || used + coming > project.quota)
     ) {
       const text = `adding ${coming} B of storage resource, which when updated to current usage of ${used} B will exceed the configured upper limit of ${project.quota} B.`;
-      return refuse(on, 403, 'DENIED', text);
+      refuse(on, 403, 'DENIED', text);
+      return;
     }
     const upstream = await this.#pass(on, on.request.url ?? '');
     const digest = on.query.get('digest');
@@ -93,15 +101,21 @@ export class RegistryFront {
 
   async #putManifest(on: Answering, repository: string, reference: string): Promise<void> {
     const body = await readBody(on.request, MANIFEST_LIMIT);
-    if (body === undefined) return refuse(on, 413, 'REQUEST_ENTITY_TOO_LARGE', 'manifest is too large');
+    if (body === undefined) {
+      refuse(on, 413, 'REQUEST_ENTITY_TOO_LARGE', 'manifest is too large');
+      return;
+    }
     const digest = `sha256:${createHash('sha256').update(body).digest('hex')}`;
     const byTag = !reference.includes(':');
-    if (!byTag && reference !== digest)
-      return refuse(on, 400, 'DIGEST_INVALID', 'provided digest did not match uploaded content');
+    if (!byTag && reference !== digest) {
+      refuse(on, 400, 'DIGEST_INVALID', 'provided digest did not match uploaded content');
+      return;
+    }
     const known = this.#state.repositories.get(repository);
     if (byTag && known?.tags.has(reference) === true && this.#state.isImmutable(repository, reference)) {
       const text = `Failed to process request due to '${repository}:${reference}' configured as immutable.`;
-      return refuse(on, 412, 'PRECONDITION', text);
+      refuse(on, 412, 'PRECONDITION', text);
+      return;
     }
     const mediaType = on.request.headers['content-type'] ?? '';
     const upstream = await this.#ask('PUT', `/v2/${repository}/manifests/${digest}`, body, mediaType);

@@ -24,7 +24,7 @@ export class Replications {
   readonly #state: State;
   readonly #upstream: string;
   readonly #executions: Execution[] = [];
-  #gate: PromiseWithResolvers<void> | undefined;
+  #gate: PromiseWithResolvers<undefined> | undefined;
   #failures = 0;
 
   constructor(state: State, upstream: string) {
@@ -37,7 +37,7 @@ export class Replications {
     this.#gate ??= Promise.withResolvers();
   }
   release(): void {
-    this.#gate?.resolve();
+    this.#gate?.resolve(undefined);
     this.#gate = undefined;
   }
   /** The next executions fail. */

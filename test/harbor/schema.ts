@@ -27,9 +27,8 @@ function closed(schema: unknown): unknown {
   if (typeof schema !== 'object' || schema === null) return schema;
   const made: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(schema)) if (!key.startsWith('x-')) made[key] = closed(value);
-  if ((schema as { 'x-nullable'?: unknown })['x-nullable'] === true) made['nullable'] = true;
-  if (made['properties'] !== undefined && typeof made['properties'] === 'object')
-    made['additionalProperties'] ??= false;
+  if ((schema as { 'x-nullable'?: unknown })['x-nullable'] === true) made.nullable = true;
+  if (made.properties !== undefined && typeof made.properties === 'object') made.additionalProperties ??= false;
   return made;
 }
 

@@ -30,6 +30,8 @@ export function parseChallenge(header: string | undefined): Challenge | undefine
 const basic = (credentials: Credentials): string =>
   `Basic ${Buffer.from(`${credentials.username}:${credentials.password}`).toString('base64')}`;
 
+const isReplayable = (ask: Ask): boolean => ask.body === undefined || ask.body instanceof Uint8Array;
+
 /** A token is taken as good for this share of its announced life. */
 const TOKEN_SHARE = 0.8;
 const TOKEN_DEFAULT_SECONDS = 60;
@@ -68,15 +70,23 @@ class AuthorizedTransport implements Authorized {
     const known = this.#tokens.get(scope);
     const fresh = known !== undefined && known.until > performance.now() ? known.header : undefined;
     const answer = await this.#send(ask, fresh ?? this.#basic());
+    if (answer.status === 401 && fresh !== undefined) {
+      // The token is no longer taken: once more from the start, where the body can be sent again.
+      this.#tokens.delete(scope);
+      if (isReplayable(ask)) return this.ask(ask, scope);
+      throw this.#expired(answer);
+    }
     if (answer.status !== 401 || isEmptyChallenge(answer)) return answer;
     const challenge = parseChallenge(answer.headers['www-authenticate']);
     if (challenge?.scheme !== 'bearer') return answer;
     const token = await this.#token(challenge, scope);
-    if (ask.body !== undefined && !(ask.body instanceof Uint8Array)) {
-      const text = `the token for ${this.origin} ran out before an upload; the blob is sent again`;
-      throw new RegistryError('registry-token-expired', text, { status: 401, requestId: answer.requestId });
-    }
+    if (!isReplayable(ask)) throw this.#expired(answer);
     return this.#send(ask, token);
+  }
+
+  #expired(answer: Answer): RegistryError {
+    const text = `the token for ${this.origin} ran out before an upload; the blob is sent again`;
+    return new RegistryError('registry-token-expired', text, { status: 401, requestId: answer.requestId });
   }
 
   close(): void {
@@ -93,7 +103,7 @@ class AuthorizedTransport implements Authorized {
   }
 
   async #token(challenge: Challenge, scope: string): Promise<string> {
-    const realm = this.#realm(challenge.parameters['realm'] ?? '');
+    const realm = this.#realm(challenge.parameters.realm ?? '');
     for (const key of ['service', 'scope']) {
       const value = key === 'scope' && scope !== '' ? scope : challenge.parameters[key];
       if (value !== undefined) realm.searchParams.set(key, value);

@@ -79,8 +79,8 @@ class HarborClient implements Harbor {
   async systemInfo(): Promise<{ readonly version: string | undefined; readonly readOnly: boolean }> {
     const answer = await this.#ask('GET', '/systeminfo');
     const info = record(this.#json(answer, 200, 'asking Harbor about itself'));
-    const version = text(info['harbor_version']);
-    return { version: version === '' ? undefined : printable(version, 64), readOnly: info['read_only'] === true };
+    const version = text(info.harbor_version);
+    return { version: version === '' ? undefined : printable(version, 64), readOnly: info.read_only === true };
   }
 
   async projectExists(project: string): Promise<boolean> {
@@ -101,17 +101,17 @@ class HarborClient implements Harbor {
     if (answer.status === 404) return undefined;
     const what = `reading artifact ${printable(reference)} of ${repository}`;
     const artifact = record(this.#json(answer, 200, what));
-    const digest = artifact['digest'];
+    const digest = artifact.digest;
     if (!isDigest(digest)) throw malformed(answer, what);
-    const tags = list(artifact['tags']).map((entry) => {
+    const tags = list(artifact.tags).map((entry) => {
       const tag = record(entry);
-      return { name: text(tag['name']), immutable: tag['immutable'] === true };
+      return { name: text(tag.name), immutable: tag.immutable === true };
     });
-    const accessories = list(artifact['accessories']).flatMap((entry) => {
+    const accessories = list(artifact.accessories).flatMap((entry) => {
       const accessory = record(entry);
-      return isDigest(accessory['digest']) ? [{ digest: accessory['digest'], type: text(accessory['type']) }] : [];
+      return isDigest(accessory.digest) ? [{ digest: accessory.digest, type: text(accessory.type) }] : [];
     });
-    return { digest, size: count(artifact['size']), tags, accessories };
+    return { digest, size: count(artifact.size), tags, accessories };
   }
 
   async createTag(repository: string, digest: Digest, tag: string): Promise<'created' | 'exists'> {
@@ -125,12 +125,12 @@ class HarborClient implements Harbor {
     const query = `q=${encodeURIComponent(`name=${name}`)}&page=1&page_size=${PAGE_SIZE}`;
     const answer = await this.#ask('GET', `/replication/policies?${query}`);
     const policies = list(this.#json(answer, 200, `looking for replication policy ${printable(name)}`)).map(record);
-    const policy = policies.find((entry) => entry['name'] === name);
-    if (policy === undefined || !Number.isSafeInteger(policy['id'])) {
+    const policy = policies.find((entry) => entry.name === name);
+    if (policy === undefined || !Number.isSafeInteger(policy.id)) {
       const text = `Harbor at ${this.origin} has no replication policy ${printable(name)}; create it or mend the configuration`;
       throw new RegistryError('replication-policy-missing', text, { requestId: answer.requestId });
     }
-    return count(policy['id']);
+    return count(policy.id);
   }
 
   async startReplication(policyId: number): Promise<number> {
@@ -140,7 +140,7 @@ class HarborClient implements Harbor {
       throw new RegistryError('replication-policy-disabled', text, { status: 412, requestId: answer.requestId });
     }
     if (answer.status !== 201) throw failure(answer, `starting replication policy ${policyId}`);
-    const id = /\/replication\/executions\/(\d{1,15})$/.exec(answer.headers['location'] ?? '')?.[1];
+    const id = /\/replication\/executions\/(\d{1,15})$/.exec(answer.headers.location ?? '')?.[1];
     if (id === undefined) throw malformed(answer, `starting replication policy ${policyId}`);
     return Number(id);
   }
@@ -150,10 +150,10 @@ class HarborClient implements Harbor {
     const execution = record(this.#json(answer, 200, `reading replication execution ${id}`));
     return {
       id,
-      status: text(execution['status']),
-      statusText: printable(text(execution['status_text'])),
-      total: count(execution['total']),
-      failed: count(execution['failed']),
+      status: text(execution.status),
+      statusText: printable(text(execution.status_text)),
+      total: count(execution.total),
+      failed: count(execution.failed),
     };
   }
 
@@ -162,7 +162,7 @@ class HarborClient implements Harbor {
     return list(this.#json(answer, 200, `reading the tasks of replication execution ${id}`)).map((entry) => {
       const task = record(entry);
       const resource = (key: string): string => printable(text(task[key]));
-      return { status: text(task['status']), source: resource('src_resource'), destination: resource('dst_resource') };
+      return { status: text(task.status), source: resource('src_resource'), destination: resource('dst_resource') };
     });
   }
 

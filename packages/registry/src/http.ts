@@ -50,7 +50,23 @@ export interface Transport {
 const isTls = (code: string): boolean =>
   /^(CERT_|ERR_TLS|ERR_SSL|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|HOSTNAME_MISMATCH|EPROTO)/.test(code);
 
+/** What the source of a streamed body threw: not the registry's doing, so it reaches the caller as it was. */
+class SourceFailure extends Error {
+  constructor(cause: unknown) {
+    super('the source of the body failed', { cause });
+  }
+}
+
+async function* watched(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    yield* bytes;
+  } catch (cause) {
+    throw new SourceFailure(cause);
+  }
+}
+
 function worldError(error: unknown, origin: string, path: string): unknown {
+  if (error instanceof SourceFailure) return error.cause;
   if (!(error instanceof Error) || error instanceof RegistryError) return error;
   const code = (error as NodeJS.ErrnoException).code ?? '';
   const where = `${origin}${path.split('?')[0] ?? ''}`;
@@ -63,9 +79,9 @@ function worldError(error: unknown, origin: string, path: string): unknown {
     const text = `TLS with ${origin} failed (${code}); check the certificate and the configured ca file`;
     return new RegistryError('registry-tls', text, { cause: error });
   }
-  const network = code === '' || /^(E[A-Z0-9]+|ERR_STREAM_PREMATURE_CLOSE|HPE_.*|UND_.*)$/.test(code);
+  const network = /^(E[A-Z0-9]+|ERR_STREAM_PREMATURE_CLOSE|HPE_.*|UND_.*)$/.test(code);
   if (!network) return error;
-  const text = `cannot talk to ${where} (${code === '' ? error.message : code}); the request is tried again`;
+  const text = `cannot talk to ${where} (${code}); the request is tried again`;
   return new RegistryError('registry-unreachable', text, { cause: error });
 }
 
@@ -157,18 +173,28 @@ class NodeTransport implements Transport {
 
   async #try(ask: Ask): Promise<{ readonly answer: Answer }> {
     const requestId = randomUUID();
-    const request = this.#open(ask, requestId, AbortSignal.timeout(this.#deadline(ask)));
-    request.setTimeout(this.#timeouts.idleMs, () => {
-      request.destroy(Object.assign(new Error('idle'), { name: 'TimeoutError' }));
-    });
+    const idle = new AbortController();
+    const signal = AbortSignal.any([AbortSignal.timeout(this.#deadline(ask)), idle.signal]);
+    const request = this.#open(ask, requestId, signal);
+    request.setTimeout(this.#timeouts.idleMs, () => idle.abort(new DOMException('idle', 'TimeoutError')));
+    try {
+      return { answer: await this.#exchange(ask, request, requestId) };
+    } catch (error) {
+      throw signal.aborted ? signal.reason : error;
+    } finally {
+      if (!request.writableFinished) request.destroy();
+    }
+  }
+
+  async #exchange(ask: Ask, request: http.ClientRequest, requestId: string): Promise<Answer> {
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
     let answered = false;
-    let sent = 0;
+    let streaming = false;
     const fail = (error: unknown): void => {
       if (answered) return;
       const reset = (error as NodeJS.ErrnoException).code === 'ECONNRESET';
       reject(
-        reset && request.reusedSocket && sent === 0 ? Object.assign(error as Error, { stale: true }) : (error as Error),
+        reset && request.reusedSocket && !streaming ? Object.assign(error as Error, { stale: true }) : (error as Error),
       );
     };
     request.on('error', fail);
@@ -182,16 +208,12 @@ class NodeTransport implements Transport {
     });
     if (ask.body === undefined || ask.body instanceof Uint8Array) {
       request.end(ask.body);
-      return { answer: await promise };
+      return promise;
     }
-    sent = 1;
+    streaming = true;
     // An early answer (quota, say) ends the sending; what the source itself throws reaches the caller.
-    pipeline(Readable.from(ask.body.bytes, { objectMode: false }), request).catch(fail);
-    try {
-      return { answer: await promise };
-    } finally {
-      if (!request.writableFinished) request.destroy();
-    }
+    pipeline(Readable.from(watched(ask.body.bytes), { objectMode: false }), request).catch(fail);
+    return promise;
   }
 }
 

@@ -182,7 +182,7 @@ class DistributionClient implements Registry {
 
   /** Where to upload: path and query of the answer at our own origin, so credentials stay there whatever host a proxy puts in. */
   #location(answer: Answer): URL {
-    const location = answer.headers['location'] ?? '';
+    const location = answer.headers.location ?? '';
     if (location === '' || !URL.canParse(location, this.origin)) {
       const text = `${this.origin} started an upload without a usable Location; check the proxy before it`;
       throw new RegistryError('registry-answer-malformed', text, { requestId: answer.requestId });
