@@ -1,9 +1,25 @@
-import { array, bytes, duration, type Infer, integer, object, oneOf, optional, path, secretFile, string, withDefault } from '@sluice/base';
+import {
+  array,
+  bytes,
+  duration,
+  type Infer,
+  integer,
+  object,
+  oneOf,
+  optional,
+  path,
+  secretFile,
+  string,
+  withDefault,
+} from '@sluice/base';
 
 /** Key of one channel on the link (PROTOCOL.md A-2): the same on both sides. */
 export const linkKeyConfig = object('key of one channel on the link', {
   asid: integer('which key a datagram names', { min: 0, max: 15 }),
-  channel: string('channel that the key belongs to', { pattern: /^[a-z0-9][a-z0-9-]{0,31}$/, words: 'lower-case letters, digits and hyphens, at most 32' }),
+  channel: string('channel that the key belongs to', {
+    pattern: /^[a-z0-9][a-z0-9-]{0,31}$/,
+    words: 'lower-case letters, digits and hyphens, at most 32',
+  }),
   algorithm: withDefault(oneOf('tag algorithm', ['HMAC-SHA-256-128', 'AES-256-GMAC']), 'HMAC-SHA-256-128'),
   keyFile: secretFile('64 hexadecimal digits'),
 });
@@ -13,10 +29,16 @@ export const linkConfig = object('sluice link: the wire-facing half of the isola
     object('socket that link opens itself when none is handed to it by systemd or by the receiver', {
       host: withDefault(string('address of the diode interface'), '0.0.0.0'),
       port: integer('UDP port', { min: 1, max: 65535 }),
-      receiveBuffer: withDefault(bytes('receive buffer asked of the kernel', { min: 65_536, max: 2 ** 31 - 1 }), '64MiB'),
+      receiveBuffer: withDefault(
+        bytes('receive buffer asked of the kernel', { min: 65_536, max: 2 ** 31 - 1 }),
+        '64MiB',
+      ),
     }),
   ),
-  io: withDefault(oneOf('how the socket is read: native calls in batches, or node:dgram', ['auto', 'native', 'portable']), 'auto'),
+  io: withDefault(
+    oneOf('how the socket is read: native calls in batches, or node:dgram', ['auto', 'native', 'portable']),
+    'auto',
+  ),
   keys: array('link keys, one a channel', linkKeyConfig, { min: 1, max: 16 }),
   spoolDirectory: path('working area shared with the receiver (setgid directory of a common group)'),
   stateDirectory: path('private state of link: the highest session accepted'),
@@ -34,10 +56,16 @@ export const linkConfig = object('sluice link: the wire-facing half of the isola
   limits: withDefault(
     object('named limits', {
       blockBytes: withDefault(bytes('symbols held for blocks not yet whole', { min: 4_194_304 }), '256MiB'),
-      unknownToiBytes: withDefault(bytes('symbols held for each channel until an FDT names them', { min: 65_536 }), '16MiB'),
+      unknownToiBytes: withDefault(
+        bytes('symbols held for each channel until an FDT names them', { min: 65_536 }),
+        '16MiB',
+      ),
       objectBytes: withDefault(bytes('largest object', { min: 1, max: 2 ** 40 }), '64GiB'),
       objects: withDefault(integer('objects followed at once', { min: 16, max: 1_000_000 }), 200_000),
-      unsignedBytesHeld: withDefault(bytes('what a channel may spool before a statement allows it', { min: 1_048_576 }), '64MiB'),
+      unsignedBytesHeld: withDefault(
+        bytes('what a channel may spool before a statement allows it', { min: 1_048_576 }),
+        '64MiB',
+      ),
       spoolBytes: withDefault(bytes('the whole spool', { min: 1_048_576 }), '64GiB'),
       spoolQueueBytes: withDefault(bytes('blocks waiting to be written', { min: 4_194_304 }), '128MiB'),
     }),

@@ -26,7 +26,9 @@ export class SessionFile {
     }
     const tsi = Number(text);
     if (!/^\d{1,10}$/.test(text) || tsi >= 2 ** 30) {
-      throw new Error(`${this.#path} does not hold a session number; remove it to accept the sender's next session as the first`);
+      throw new Error(
+        `${this.#path} does not hold a session number; remove it to accept the sender's next session as the first`,
+      );
     }
     return tsi;
   }

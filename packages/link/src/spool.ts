@@ -251,7 +251,8 @@ export class FileSpool implements SpoolPort {
     const shape = partition(entry.info.size, entry.info.symbolBytes, entry.info.maxBlock);
     let bytes = 0;
     for (let sbn = 0; sbn < entry.blocks; sbn += 1) {
-      if (((entry.stored[sbn >>> 3] ?? 0) & (1 << (sbn & 7))) !== 0) bytes += blockLength(shape, sbn) * shape.symbolBytes;
+      if (((entry.stored[sbn >>> 3] ?? 0) & (1 << (sbn & 7))) !== 0)
+        bytes += blockLength(shape, sbn) * shape.symbolBytes;
     }
     return Math.min(bytes, entry.info.size);
   }

@@ -33,6 +33,9 @@ export const DATAGRAM_CODES = [
 ] as const;
 export type DatagramCode = (typeof DATAGRAM_CODES)[number];
 
+/** What became of one datagram: `accepted` brought something, `surplus` was authentic but not needed, else why it was refused. */
+export type Verdict = 'accepted' | 'surplus' | DatagramCode;
+
 /** Why a bundle, statement or input was refused (stops 1, 2, 13, 14). */
 export const BUNDLE_CODES = [
   'json-malformed',

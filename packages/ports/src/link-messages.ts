@@ -49,11 +49,22 @@ export type LinkToReceiver =
       /** The body as it came: JSON, at most one symbol, authenticated. */
       readonly body: string;
     }
-  | { readonly type: 'margin'; readonly channel: string; readonly digest: Digest; readonly worst: number; readonly recovered: number }
+  | {
+      readonly type: 'margin';
+      readonly channel: string;
+      readonly digest: Digest;
+      readonly worst: number;
+      readonly recovered: number;
+    }
   /** A named state, for instance `epoch-went-back`, `spool-full`. */
   | { readonly type: 'alarm'; readonly code: string; readonly detail: string }
   /** Once a second. Numbers count from the start of the process. */
-  | { readonly type: 'status'; readonly tsi: number; readonly numbers: Readonly<Record<string, number>>; readonly verdicts: Readonly<Record<string, number>> };
+  | {
+      readonly type: 'status';
+      readonly tsi: number;
+      readonly numbers: Readonly<Record<string, number>>;
+      readonly verdicts: Readonly<Record<string, number>>;
+    };
 
 export type ReceiverToLink =
   /** Objects of a bundle whose statements hold: they no longer count against `unsignedBytesHeld`. */
@@ -65,9 +76,11 @@ export type ReceiverToLink =
 
 type Fields = Readonly<Record<string, unknown>>;
 
-const isFields = (value: unknown): value is Fields => typeof value === 'object' && value !== null && !Array.isArray(value);
+const isFields = (value: unknown): value is Fields =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 const text = (value: unknown): value is string => typeof value === 'string' && value.length <= 16_384;
-const count = (value: unknown): value is number => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+const count = (value: unknown): value is number =>
+  typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 const counts = (value: unknown): value is Readonly<Record<string, number>> =>
   isFields(value) && Object.values(value).every((n) => typeof n === 'number' && Number.isFinite(n));
 
@@ -91,7 +104,10 @@ const FROM_RECEIVER: Readonly<Record<ReceiverToLink['type'], Readonly<Record<str
   forget: { channel: text, key: text },
 };
 
-function fits(value: unknown, forms: Readonly<Record<string, Readonly<Record<string, (value: unknown) => boolean>>>>): boolean {
+function fits(
+  value: unknown,
+  forms: Readonly<Record<string, Readonly<Record<string, (value: unknown) => boolean>>>>,
+): boolean {
   if (!isFields(value) || typeof value.type !== 'string' || !Object.hasOwn(forms, value.type)) return false;
   const form = forms[value.type] ?? {};
   return Object.entries(form).every(([name, holds]) => holds(value[name]));

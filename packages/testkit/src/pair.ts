@@ -22,7 +22,10 @@ export const digestOf = (bytes: Uint8Array): Digest => `sha256:${createHash('sha
 
 /** A spool in memory: keeps the blocks, says what is whole. */
 export class MemorySpool implements SpoolPort {
-  readonly objects = new Map<string, { readonly info: ObjectInfo; readonly bytes: Uint8Array; readonly stored: Uint8Array }>();
+  readonly objects = new Map<
+    string,
+    { readonly info: ObjectInfo; readonly bytes: Uint8Array; readonly stored: Uint8Array }
+  >();
   readonly complete = new Set<string>();
   /** Answers instead of storing, for tests of refusal. */
   refuse: (info: ObjectInfo, sbn: number) => DatagramCode | undefined = () => undefined;
@@ -98,7 +101,13 @@ export class Pair {
   }
 
   restartSender(tsi: number): SendMachine {
-    const { rate = 1e9, outageMs = 20, symbolBytes = 1408, profile = PROFILES.robust, groupBytes = 2 ** 24 } = this.#options;
+    const {
+      rate = 1e9,
+      outageMs = 20,
+      symbolBytes = 1408,
+      profile = PROFILES.robust,
+      groupBytes = 2 ** 24,
+    } = this.#options;
     const source = {
       read: (digest: Digest, offset: number, into: Uint8Array): void => {
         const bytes = this.#contents.get(digest);

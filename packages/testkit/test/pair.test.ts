@@ -14,7 +14,10 @@ describe('a pair over a simulated link', () => {
     pair.sender.submit(order);
     const seen = new Set<string>();
     pair.run((datagram) => {
-      const name = readToi(datagram, 0) === 0 ? `fdt ${String(readSn(datagram, 0))}` : datagram.subarray(12, 16).join() + datagram.subarray(40, 44).join();
+      const name =
+        readToi(datagram, 0) === 0
+          ? `fdt ${String(readSn(datagram, 0))}`
+          : datagram.subarray(12, 16).join() + datagram.subarray(40, 44).join();
       expect(seen.has(name)).toBe(false);
       seen.add(name);
     });
@@ -32,7 +35,9 @@ describe('a pair over a simulated link', () => {
       pair.run();
       expect(pair.arrived(order), `seed ${String(seed)}`).toBe(true);
       expect(pair.receiver.counters.recoveredSymbols).toBeGreaterThan(0);
-      expect(pair.receiver.lost).toBe(pair.link.counts.lost);
+      // A datagram lost behind the last one that came is not known to be missing.
+      expect(pair.receiver.lost).toBeLessThanOrEqual(pair.link.counts.lost);
+      expect(pair.receiver.lost).toBeGreaterThanOrEqual(pair.link.counts.lost - 3);
     }
   });
 
@@ -102,7 +107,11 @@ describe('a pair over a simulated link', () => {
   });
 
   it('a pass sends k + m symbols of consecutive ESIs, modulo 255', () => {
-    const pair = new Pair({ seed: 7, faults: CLEAN, profile: makeProfile({ name: 'small', maxBlock: 100, repair: 20 }) });
+    const pair = new Pair({
+      seed: 7,
+      faults: CLEAN,
+      profile: makeProfile({ name: 'small', maxBlock: 100, repair: 20 }),
+    });
     const order = { ...pair.order([1408 * 100]), pass: 2 };
     pair.sender.submit(order);
     const esis: number[] = [];
@@ -118,7 +127,11 @@ describe('a pair over a simulated link', () => {
     const pair = new Pair({ seed: 8, faults: CLEAN });
     const body = new TextEncoder().encode('{"v":1}');
     const beat = (): void => {
-      pair.sender.heartbeat(0, { digest: digestOf(body), size: body.length, contentType: 'application/vnd.sluice.heartbeat+json' }, body);
+      pair.sender.heartbeat(
+        0,
+        { digest: digestOf(body), size: body.length, contentType: 'application/vnd.sluice.heartbeat+json' },
+        body,
+      );
     };
     beat();
     pair.run();

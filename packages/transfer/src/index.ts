@@ -1,6 +1,14 @@
 export { ETHERNET_OVERHEAD, ethernetBytes, IP_UDP_HEADERS, Pacer } from './send/pacer.ts';
 export { type Departure, SendMachine } from './send/machine.ts';
-export type { ObjectSource, PassOrder, SendCounters, SendEvent, SendObject, SendParts, SendSettings } from './send/types.ts';
+export type {
+  ObjectSource,
+  PassOrder,
+  SendCounters,
+  SendEvent,
+  SendObject,
+  SendParts,
+  SendSettings,
+} from './send/types.ts';
 export { ReceiveMachine } from './receive/machine.ts';
 export { ReceivingObject } from './receive/object.ts';
 export { WINDOW } from './receive/window.ts';
@@ -13,5 +21,4 @@ export {
   type ReceiveParts,
   spoolKey,
   type SpoolPort,
-  type Verdict,
 } from './receive/types.ts';

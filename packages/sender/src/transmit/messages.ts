@@ -36,7 +36,13 @@ export type ToTransmit =
 
 export type FromTransmit =
   | { readonly type: 'ready'; readonly io: string; readonly why: string }
-  | { readonly type: 'progress'; readonly bundle: string; readonly pass: number; readonly sentBytes: number; readonly totalBytes: number }
+  | {
+      readonly type: 'progress';
+      readonly bundle: string;
+      readonly pass: number;
+      readonly sentBytes: number;
+      readonly totalBytes: number;
+    }
   | { readonly type: 'pass-done'; readonly bundle: string; readonly pass: number }
   | { readonly type: 'pass-failed'; readonly bundle: string; readonly pass: number; readonly reason: string }
   /** The session's numbers are worn, or the wall clock jumped: a new TSI is wanted (PROTOCOL.md S-2). */

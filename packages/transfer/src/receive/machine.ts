@@ -14,11 +14,11 @@ import {
   TAG_OFFSET,
   tsiClass,
 } from '@sluice/alc';
-import type { DatagramCode, LinkKey } from '@sluice/ports';
+import type { DatagramCode, LinkKey, Verdict } from '@sluice/ports';
 import { BlockMemory } from './gather.ts';
 import { GatheringOrder, ReceivingObject } from './object.ts';
 import { type ChannelState, ReceiveSession, type ToiEntry } from './session.ts';
-import { type ObjectInfo, type ReceiveCounters, type ReceiveLimits, type ReceiveParts, spoolKey, type Verdict } from './types.ts';
+import { type ObjectInfo, type ReceiveCounters, type ReceiveLimits, type ReceiveParts, spoolKey } from './types.ts';
 
 /** The previous live session stays open that long (PROTOCOL.md S-3). */
 const LINGER_NS = 5e9;
@@ -198,8 +198,17 @@ export class ReceiveMachine {
     if (channel.tois.has(file.toi)) return;
     const { asid, channel: name } = channel.key;
     const { digest, length: size, contentType } = file;
-    const info = { digest, size, contentType, symbolBytes: fdt.symbolBytes, maxBlock: fdt.maxBlock, asid, channel: name };
-    const entry = contentType === HEARTBEAT_TYPE ? ({ type: 'heartbeat', info, done: false } as const) : this.#open(info);
+    const info = {
+      digest,
+      size,
+      contentType,
+      symbolBytes: fdt.symbolBytes,
+      maxBlock: fdt.maxBlock,
+      asid,
+      channel: name,
+    };
+    const entry =
+      contentType === HEARTBEAT_TYPE ? ({ type: 'heartbeat', info, done: false } as const) : this.#open(info);
     channel.name(file.toi, entry, this.#limits.tois);
     for (const { sbn, esi, symbol } of channel.waiting.take(file.toi)) {
       this.#use(session, channel, file.toi, sbn, esi, symbol);
@@ -210,7 +219,8 @@ export class ReceiveMachine {
     const name = `${info.channel}/${spoolKey(info)}`;
     const known = this.#objects.get(name);
     if (known !== undefined) return { type: 'object', object: known };
-    if (info.size > this.#limits.objectBytes || this.#objects.size >= this.#limits.objects) return { type: 'refused', info };
+    if (info.size > this.#limits.objectBytes || this.#objects.size >= this.#limits.objects)
+      return { type: 'refused', info };
     const opened = this.#parts.spool.open(info);
     if (opened === 'complete') return { type: 'complete' };
     if (typeof opened === 'string') return { type: 'refused', info };
@@ -233,7 +243,14 @@ export class ReceiveMachine {
     return this.#use(session, channel, toi, readSbn(datagram, 0), readEsi(datagram, 0), symbol);
   }
 
-  #use(session: ReceiveSession, channel: ChannelState, toi: number, sbn: number, esi: number, symbol: Uint8Array): Verdict {
+  #use(
+    session: ReceiveSession,
+    channel: ChannelState,
+    toi: number,
+    sbn: number,
+    esi: number,
+    symbol: Uint8Array,
+  ): Verdict {
     const entry = channel.tois.get(toi);
     if (entry === undefined) {
       const dropped = channel.waiting.add(toi, sbn, esi, symbol);

@@ -1,7 +1,7 @@
 import { blockBytes, blockLength, blockOffset, type Partition, partition } from '@sluice/fec';
-import type { DatagramCode } from '@sluice/ports';
+import type { DatagramCode, Verdict } from '@sluice/ports';
 import { type BlockMemory, GatheringBlock } from './gather.ts';
-import type { ObjectInfo, ReceiveCounters, ReceiveParts, Verdict } from './types.ts';
+import type { ObjectInfo, ReceiveCounters, ReceiveParts } from './types.ts';
 
 /** Blocks being gathered, oldest first, over all objects: who is dropped when memory runs out. */
 export class GatheringOrder {

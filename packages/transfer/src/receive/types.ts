@@ -1,9 +1,6 @@
 import type { ContentType } from '@sluice/alc';
 import type { Codec } from '@sluice/fec';
-import type { DatagramCode, Digest, LinkKey, Sha256 } from '@sluice/ports';
-
-/** Verdict on one datagram: `accepted` brought something, `surplus` was authentic but not needed. */
-export type Verdict = 'accepted' | 'surplus' | DatagramCode;
+import type { DatagramCode, Digest, LinkKey, Sha256, Verdict } from '@sluice/ports';
 
 /** An object as its FDT names it, with the channel by whose key it came. */
 export interface ObjectInfo {
@@ -71,7 +68,14 @@ export type ReceiveEvent =
   | { readonly type: 'epoch-went-back'; readonly tsi: number; readonly highest: number }
   | { readonly type: 'object'; readonly info: ObjectInfo; readonly blocks: number; readonly stored: number }
   | { readonly type: 'object-whole'; readonly info: ObjectInfo; readonly blocks: number }
-  | { readonly type: 'heartbeat'; readonly asid: number; readonly channel: string; readonly tsi: number; readonly senderNtp: number | undefined; readonly body: Uint8Array }
+  | {
+      readonly type: 'heartbeat';
+      readonly asid: number;
+      readonly channel: string;
+      readonly tsi: number;
+      readonly senderNtp: number | undefined;
+      readonly body: Uint8Array;
+    }
   | { readonly type: 'margin'; readonly info: ObjectInfo; readonly worst: number; readonly recovered: number };
 
 /** Counters of the receiving half; datagrams by verdict. */

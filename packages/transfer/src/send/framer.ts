@@ -2,6 +2,9 @@ import { FDT_HEADER_BYTES, HEADER_BYTES, ntpFromUnix, writeFdtHeader, writeObjec
 import { blockBytes, blockLength, blockOffset, passEsis, type Partition, partition, repairCount } from '@sluice/fec';
 import type { ObjectSource, SendCounters, SendObject, SendParts, SendSettings } from './types.ts';
 
+/** Stands for the sequence number until `SendSession.seal` gives one at departure. */
+const UNSEALED = 1;
+
 /** A source block on its way: where it belongs and which symbols of it this run sends. */
 export interface BlockRef {
   readonly object: SendObject;
@@ -59,7 +62,7 @@ export class Framer {
       const slot = slots[j];
       if (slot === undefined) throw new Error('a symbol without a slot');
       const at = slot * this.datagramBytes;
-      writeObjectHeader(into, at, { tsi, toi: ref.toi, asid, sn: 0, sbn: ref.sbn, esi });
+      writeObjectHeader(into, at, { tsi, toi: ref.toi, asid, sn: UNSEALED, sbn: ref.sbn, esi });
       into.set(this.#symbols.subarray(j * size, (j + 1) * size), at + HEADER_BYTES);
       if (esi < ref.k) this.#counters.sourceSymbols += 1;
       else this.#counters.repairSymbols += 1;
@@ -85,7 +88,7 @@ export class Framer {
         writeFdtHeader(datagram, 0, {
           tsi,
           asid,
-          sn: 0,
+          sn: UNSEALED,
           instanceId,
           transferLength: document.length,
           symbolBytes: size,

@@ -38,7 +38,13 @@ interface Active {
  * The caller waits until `at`, sends, and asks again. Times are nanoseconds of one monotonic clock.
  */
 export class SendMachine {
-  readonly counters: SendCounters = { datagrams: 0, sourceSymbols: 0, repairSymbols: 0, fdtDatagrams: 0, heartbeats: 0 };
+  readonly counters: SendCounters = {
+    datagrams: 0,
+    sourceSymbols: 0,
+    repairSymbols: 0,
+    fdtDatagrams: 0,
+    heartbeats: 0,
+  };
   readonly #keys: readonly LinkKey[];
   readonly #settings: SendSettings;
   readonly #parts: SendParts;

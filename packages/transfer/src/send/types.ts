@@ -51,7 +51,13 @@ export interface SendParts {
 }
 
 export type SendEvent =
-  | { readonly type: 'progress'; readonly bundle: string; readonly pass: number; readonly sentBytes: number; readonly totalBytes: number }
+  | {
+      readonly type: 'progress';
+      readonly bundle: string;
+      readonly pass: number;
+      readonly sentBytes: number;
+      readonly totalBytes: number;
+    }
   | { readonly type: 'pass-done'; readonly bundle: string; readonly pass: number }
   | { readonly type: 'pass-failed'; readonly bundle: string; readonly pass: number; readonly error: unknown };
 

@@ -1,0 +1,2 @@
+export { LINK_KEY_BYTES, makeLinkKey, parseLinkKey, sessionKey } from './linkkeys.ts';
+export { sha256, sha256Digest } from './hash.ts';
