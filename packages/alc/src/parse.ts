@@ -1,6 +1,6 @@
 // The general parser, for diagnosis and replay: any LCT header with its extensions (RFC 5651), strict about every length.
 // It derives the form of a datagram on its own, so that tests can hold the fast path (classify.ts) against it.
-import { type DatagramCode, type Result, ok } from '@sluice/ports';
+import { type DatagramCode, type Result, TAG_BYTES, ok } from '@sluice/ports';
 import { u16, u24, u32, u40, u48, u8 } from './bytes.ts';
 import {
   CODEPOINT,
@@ -130,8 +130,7 @@ function commonFormHolds(datagram: Omit<AlcDatagram, 'form'>, widths: { tsi: num
   if (cci.length !== WORD || cci.some((byte) => byte !== 0)) return false;
   if (widths.tsi !== WORD || widths.toi !== WORD || tsi === undefined || tsiClass(Number(tsi)) === undefined)
     return false;
-  if (auth === undefined || auth.reserved !== 0 || !auth.antiReplay || auth.sn === 0 || auth.mac.length !== 16)
-    return false;
+  if (auth?.reserved !== 0 || !auth.antiReplay || auth.sn === 0 || auth.mac.length !== TAG_BYTES) return false;
   return datagram.payload !== undefined && datagram.payload.esi < MAX_SYMBOLS;
 }
 

@@ -102,7 +102,8 @@ export class LogWriter {
     this.#retryUpMs = Number.NEGATIVE_INFINITY;
     await this.run();
     for (const piece of this.#queue.splice(0)) for (const [id, count] of piece.counts.entries()) this.drop(id, count);
-    await this.#guarded(() => this.#finish());
+    // After a failure the file is given up already.
+    if (this.#failure === undefined) await this.#guarded(() => this.#finish());
   }
 
   async #drain(): Promise<void> {

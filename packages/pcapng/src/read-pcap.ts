@@ -22,7 +22,10 @@ export const isPcap = (magic: number): boolean => MAGICS.has(magic);
 const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 
 /** Reads a classic capture to its end or its first fault. */
-export async function* readPcap(stream: ByteStream, counts: Counts): AsyncGenerator<CapturedDatagram | CaptureFault> {
+export async function* readPcap(
+  stream: ByteStream,
+  counts: Counts,
+): AsyncGenerator<CapturedDatagram | CaptureFault, void, undefined> {
   const header = await stream.take(FILE_HEADER_BYTES);
   if (header.length < FILE_HEADER_BYTES) return yield fault('truncated', 0);
   const view = viewOf(header);

@@ -100,7 +100,10 @@ function sectionOf(head: Uint8Array): Section | CaptureCode {
 }
 
 /** Reads a pcapng capture to its end or its first fault. */
-export async function* readPcapng(stream: ByteStream, counts: Counts): AsyncGenerator<CapturedDatagram | CaptureFault> {
+export async function* readPcapng(
+  stream: ByteStream,
+  counts: Counts,
+): AsyncGenerator<CapturedDatagram | CaptureFault, void, undefined> {
   let section: Section | undefined;
   for (;;) {
     const offset = stream.offset;
