@@ -112,7 +112,7 @@ export async function guarded<T>(what: string, work: () => Promise<Result<T>>): 
     return await work();
   } catch (error) {
     if (error instanceof RefusedInput) return { ok: false, error: error.refusal };
-    throw errnoOf(error) === undefined || error instanceof OperationalError ? error : ioError(error, what);
+    throw errnoOf(error) === undefined ? error : ioError(error, what);
   }
 }
 
@@ -145,8 +145,11 @@ export function ioError(error: unknown, what: string): OperationalError {
   return new OperationalError('source-io', `${what} failed: ${reason}.`, { retryable: true, cause: error });
 }
 
+/** `ENOENT` and the like; undefined for an error that is not of the system. */
 export const errnoOf = (error: unknown): string | undefined =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+  error instanceof Error && 'syscall' in error && 'code' in error && typeof error.code === 'string'
+    ? error.code
+    : undefined;
 
 const procPath = (handle: FileHandle): string => `/proc/self/fd/${handle.fd}`;
 
