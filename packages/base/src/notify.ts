@@ -51,6 +51,8 @@ export function createNotifier(options: NotifierOptions = {}): Notifier {
   let sending: Promise<void> | undefined;
 
   const drain = async (path: string): Promise<void> => {
+    // What is said within one turn goes out as one message; and `sending` is set before the end can clear it.
+    await Promise.resolve();
     while (pending.size > 0) {
       const message = Array.from(pending, ([key, value]) => `${key}=${value}`).join('\n');
       pending.clear();

@@ -20,6 +20,7 @@ export function string(about: string, limits: TextLimits = {}): Schema<string> {
   return leaf(about, words, (value, at) => {
     if (typeof value !== 'string')
       return refuseAt(at, `must be ${words} but is ${shown(value)}; write it in double quotes.`);
+    if (value === '' && min > 0) return refuseAt(at, `is empty; write ${words}.`);
     if (value.length < min) return refuseAt(at, `must have at least ${String(min)} characters; write ${words}.`);
     if (value.length > max)
       return refuseAt(at, `has ${String(value.length)} characters but may have ${String(max)}; shorten it.`);
@@ -166,7 +167,7 @@ export function resolvePath(value: unknown, at: Place): string {
       );
     }
     const rest = value.slice(CREDENTIALS_PREFIX.length);
-    if (rest.split('/').includes('..')) return refuseAt(at, 'leaves ${CREDENTIALS_DIRECTORY} by "..", remove that.');
+    if (rest.split('/').includes('..')) return refuseAt(at, 'leaves ${CREDENTIALS_DIRECTORY} by ".."; remove that.');
     return join(at.credentials, rest);
   }
   if (value.includes('${')) {
