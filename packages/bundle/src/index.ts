@@ -44,3 +44,48 @@ export {
 export type { ContentKind, Descriptor, ImageIndex, ImageManifest } from './oci.ts';
 export { CLOSURE_DEPTH, CLOSURE_ENTRIES, closureOf } from './oci-closure.ts';
 export type { Closure, ClosureEntry, ReadManifest } from './oci-closure.ts';
+export {
+  FOREIGN_JSON,
+  isObject,
+  type JsonLimits,
+  type JsonObject,
+  type JsonValue,
+  onlyKeys,
+  parseJson,
+  STATEMENT_JSON,
+} from './json.ts';
+export {
+  encodeEnvelope,
+  type Envelope,
+  IN_TOTO,
+  parseEnvelope,
+  preAuthEncoding,
+  type Signature,
+  SIGNATURES_MAX,
+} from './dsse.ts';
+export { kindOfStatement, PREDICATES, STATEMENT_TYPE, type StatementKind, type Subject } from './statement.ts';
+export {
+  type Artifact,
+  ARTIFACT_TYPES,
+  type ArtifactType,
+  encodeRelease,
+  parseRelease,
+  type ReleaseStatement,
+  type Target,
+  targetName,
+} from './release.ts';
+export { encodeTransport, parseTransport, type TransportObject, type TransportStatement } from './transport.ts';
+export { encodeReceipt, parseReceipt, type Receipt } from './receipt.ts';
+export { type ChannelPolicy, checkPolicy, matchesGlob, policyFault } from './policy.ts';
+export {
+  type ChainState,
+  checkChain,
+  type ReleaseContext,
+  type VerifiedRelease,
+  type VerifiedTransport,
+  type Verifier,
+  type VerifyContext,
+  verifyRelease,
+  verifyTransport,
+} from './verify.ts';
+export { hostile, HOSTILE_TEXT_MAX, type HostileText, printable } from './text.ts';

@@ -1,6 +1,7 @@
 import { isDigest, ok, refuse } from '@sluice/ports';
 import type { Digest, Result } from '@sluice/ports';
-import { isRecord, parseForeignJson } from './oci-json.ts';
+import { FOREIGN_JSON, isObject, parseJson } from './json.ts';
+import type { JsonObject, JsonValue } from './json.ts';
 
 /** Largest manifest or index taken, in bytes: what registries take (Harbor, distribution). */
 export const OCI_MANIFEST_BYTES = 4 * 1024 * 1024;
@@ -66,8 +67,8 @@ const malformed = (why: string): ReturnType<typeof refuse> =>
 
 /** Checks the file `oci-layout` (image-spec, image-layout.md). */
 export function parseOciLayout(bytes: Uint8Array): Result<void> {
-  const document = bytes.length > OCI_MANIFEST_BYTES ? undefined : parseForeignJson(bytes);
-  if (document?.ok !== true || !isRecord(document.value) || document.value['imageLayoutVersion'] !== '1.0.0') {
+  const document = parseJson(bytes, FOREIGN_JSON);
+  if (!document.ok || !isObject(document.value) || document.value['imageLayoutVersion'] !== '1.0.0') {
     return refuse('layout-malformed', 'The file oci-layout does not say imageLayoutVersion 1.0.0.');
   }
   return ok(undefined);
@@ -80,11 +81,11 @@ export function parseOciLayout(bytes: Uint8Array): Result<void> {
  */
 export function parseManifest(bytes: Uint8Array, mediaType: string): Result<ImageManifest | ImageIndex> {
   if (bytes.length > OCI_MANIFEST_BYTES) return tooLarge(bytes.length);
-  const document = parseForeignJson(bytes);
+  const document = parseJson(bytes, FOREIGN_JSON);
   if (!document.ok) return document;
   const kind = kindOf(mediaType);
   if (kind === 'blob') return malformed(`${JSON.stringify(mediaType)} is no manifest's media type`);
-  if (!isRecord(document.value)) return malformed('it is no JSON object');
+  if (!isObject(document.value)) return malformed('it is no JSON object');
   const json = document.value;
   if (json['schemaVersion'] !== 2) return malformed('schemaVersion is not 2; convert a Docker schema 1 image first');
   if (json['mediaType'] !== undefined && json['mediaType'] !== mediaType) {
@@ -104,7 +105,7 @@ export function parseLayoutIndex(bytes: Uint8Array): Result<ImageIndex> {
 export const tooLarge = (size: number): ReturnType<typeof refuse> =>
   refuse('manifest-too-large', `A manifest of ${size} bytes is over the ${OCI_MANIFEST_BYTES} that registries take.`);
 
-function readManifest(json: Record<string, unknown>, mediaType: string): Result<ImageManifest> {
+function readManifest(json: JsonObject, mediaType: string): Result<ImageManifest> {
   if (json['manifests'] !== undefined) return malformed('a manifest lists manifests, as only an index may');
   const config = parseDescriptor(json['config'], 'config');
   if (!config.ok) return config;
@@ -115,7 +116,7 @@ function readManifest(json: Record<string, unknown>, mediaType: string): Result<
   return ok({ kind: 'manifest', mediaType, config: config.value, layers: layers.value, ...common.value });
 }
 
-function readIndex(json: Record<string, unknown>, mediaType: string): Result<ImageIndex> {
+function readIndex(json: JsonObject, mediaType: string): Result<ImageIndex> {
   if (json['config'] !== undefined || json['layers'] !== undefined) {
     return malformed('an index has a config or layers, as only a manifest may');
   }
@@ -128,7 +129,7 @@ function readIndex(json: Record<string, unknown>, mediaType: string): Result<Ima
 
 type Common = Pick<ImageManifest, 'artifactType' | 'subject' | 'annotations'>;
 
-function readCommon(json: Record<string, unknown>): Result<Common> {
+function readCommon(json: JsonObject): Result<Common> {
   const artifactType = json['artifactType'];
   if (artifactType !== undefined && typeof artifactType !== 'string') return malformed('artifactType is no string');
   const annotations = parseAnnotations(json['annotations']);
@@ -139,7 +140,7 @@ function readCommon(json: Record<string, unknown>): Result<Common> {
   return subject.ok ? ok({ ...base, subject: subject.value }) : subject;
 }
 
-function parseDescriptors(value: unknown, where: string): Result<readonly Descriptor[]> {
+function parseDescriptors(value: JsonValue | undefined, where: string): Result<readonly Descriptor[]> {
   if (!Array.isArray(value)) return malformed(`${where} is no list`);
   if (value.length > OCI_DESCRIPTORS) return malformed(`${where} has more than ${OCI_DESCRIPTORS} entries`);
   const descriptors: Descriptor[] = [];
@@ -152,8 +153,8 @@ function parseDescriptors(value: unknown, where: string): Result<readonly Descri
 }
 
 /** Reads one descriptor, strict where it matters: media type, SHA-256 digest, size. `where` names it in the sentence of a refusal. */
-export function parseDescriptor(value: unknown, where: string): Result<Descriptor> {
-  if (!isRecord(value)) return malformed(`${where} is no descriptor`);
+export function parseDescriptor(value: JsonValue | undefined, where: string): Result<Descriptor> {
+  if (!isObject(value)) return malformed(`${where} is no descriptor`);
   const { mediaType, digest, size, artifactType } = value;
   if (typeof mediaType !== 'string' || !MEDIA_TYPE.test(mediaType)) return malformed(`${where} has no media type`);
   if (SCHEMA_1.test(mediaType)) return malformed(`${where} is a Docker schema 1 image, which must be converted first`);
@@ -178,9 +179,9 @@ export function parseDescriptor(value: unknown, where: string): Result<Descripto
   return ok(typeof artifactType === 'string' && artifactType !== '' ? { ...base, artifactType } : base);
 }
 
-function parseAnnotations(value: unknown): Readonly<Record<string, string>> | undefined {
+function parseAnnotations(value: JsonValue | undefined): Readonly<Record<string, string>> | undefined {
   if (value === undefined || value === null) return {};
-  if (!isRecord(value)) return undefined;
+  if (!isObject(value)) return undefined;
   const annotations = new Map<string, string>();
   for (const [name, text] of Object.entries(value)) {
     if (typeof text !== 'string') return undefined;

@@ -1,0 +1,101 @@
+import { ok, refuse, type Result } from '@sluice/ports';
+import { type Artifact, type ArtifactType, type ReleaseStatement, targetName } from './release.ts';
+
+/** What the isolated side lets in by one channel. There are no defaults here: each field is said in the configuration. */
+export interface ChannelPolicy {
+  readonly channel: string;
+  /** Key ids whose signature makes a transport statement. */
+  readonly transportKeys: readonly string[];
+  /** Key ids that may approve a release; none of them a transport key. */
+  readonly releaseKeys: readonly string[];
+  /** How many different release keys must have signed. 0 is for a lab, and shown in every status answer. */
+  readonly releaseSignatures: number;
+  readonly types: readonly ArtifactType[];
+  /** Repositories, as globs: `*` stands for any text within a segment, `**` for any number of segments. */
+  readonly repositories: readonly string[];
+  /** Paths of files, as globs likewise. */
+  readonly paths: readonly string[];
+  /** Bytes of one bundle's content. */
+  readonly maxBytes: number;
+  readonly maxArtifacts: number;
+}
+
+/** What is wrong with a policy as configured, or undefined. */
+export function policyFault(policy: ChannelPolicy): string | undefined {
+  const both = policy.releaseKeys.find((key) => policy.transportKeys.includes(key));
+  if (both !== undefined)
+    return `channel ${policy.channel}: key ${both} is a transport key and cannot be a release key too`;
+  if (policy.transportKeys.length === 0) return `channel ${policy.channel} has no transport key`;
+  if (policy.releaseSignatures > new Set(policy.releaseKeys).size) {
+    return `channel ${policy.channel} wants ${String(policy.releaseSignatures)} release signatures but names fewer keys`;
+  }
+  return undefined;
+}
+
+/** True when the name fits the glob: `*` within a segment, `**` over any number of segments. Linear in names of bounded length. */
+export function matchesGlob(glob: string, name: string): boolean {
+  const [patterns, segments] = [glob.split('/'), name.split('/')];
+  // reachable[i]: the patterns up to here can end before segment i.
+  let reachable = segments.map(() => false).concat(false);
+  reachable[0] = true;
+  for (const pattern of patterns) {
+    const next = reachable.map(() => false);
+    reachable.forEach((reached, i) => {
+      if (!reached) return;
+      if (pattern === '**') next.fill(true, i);
+      else if (i < segments.length && matchesSegment(pattern, segments[i] ?? '')) next[i + 1] = true;
+    });
+    reachable = next;
+  }
+  return reachable[segments.length] === true;
+}
+
+function matchesSegment(pattern: string, segment: string): boolean {
+  const pieces = pattern.split('*');
+  const [first = '', last = ''] = [pieces[0], pieces.at(-1)];
+  if (pieces.length === 1) return pattern === segment;
+  if (segment.length < first.length + last.length || !segment.startsWith(first) || !segment.endsWith(last))
+    return false;
+  let at = first.length;
+  const end = segment.length - last.length;
+  for (const piece of pieces.slice(1, -1)) {
+    const found = segment.indexOf(piece, at);
+    if (found === -1 || found + piece.length > end) return false;
+    at = found + piece.length;
+  }
+  return true;
+}
+
+/** Types, targets and sizes of a release against the policy: `type-not-allowed`, `repository-not-allowed`, `bundle-too-large`. */
+export function checkPolicy(release: ReleaseStatement, policy: ChannelPolicy): Result<undefined> {
+  if (release.artifacts.length > policy.maxArtifacts) {
+    return refuse(
+      'bundle-too-large',
+      `${String(release.artifacts.length)} artifacts are more than the channel's ${String(policy.maxArtifacts)}`,
+    );
+  }
+  let bytes = 0;
+  for (const artifact of release.artifacts) {
+    bytes += artifact.total;
+    const checked = checkArtifact(artifact, policy);
+    if (!checked.ok) return checked;
+  }
+  if (bytes > policy.maxBytes) {
+    return refuse(
+      'bundle-too-large',
+      `the artifacts' ${String(bytes)} bytes are more than the channel's ${String(policy.maxBytes)}`,
+    );
+  }
+  return ok(undefined);
+}
+
+function checkArtifact({ name, type, target }: Artifact, policy: ChannelPolicy): Result<undefined> {
+  if (!policy.types.includes(type))
+    return refuse('type-not-allowed', `artifact ${name} is a ${type}, which the channel does not take`);
+  const globs = target.path === undefined ? policy.repositories : policy.paths;
+  if (globs.some((glob) => matchesGlob(glob, targetName(target)))) return ok(undefined);
+  return refuse(
+    'repository-not-allowed',
+    `artifact ${name} goes to ${targetName(target)}, which the channel's policy does not allow`,
+  );
+}

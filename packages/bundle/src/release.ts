@@ -1,0 +1,124 @@
+import type { Digest, Result } from '@sluice/ports';
+import { countAt, digestAt, fail, listAt, literalAt, objectAt, reading, textAt } from './fields.ts';
+import type { JsonObject, JsonValue } from './json.ts';
+import { encodeStatement, readStatement } from './statement.ts';
+import { pathFault } from './tar.ts';
+
+export const ARTIFACT_TYPES = ['image', 'chart', 'cve-db', 'git', 'file'] as const;
+export type ArtifactType = (typeof ARTIFACT_TYPES)[number];
+
+/** Where an artifact goes: a repository with tags (OCI content; git has none), or a path below the files directory. */
+export interface Target {
+  readonly repository?: string;
+  readonly tags?: readonly string[];
+  readonly path?: string;
+}
+
+/** One artifact of a release (docs/PROTOCOL.md B-2, B-3). */
+export interface Artifact {
+  readonly name: string;
+  readonly type: ArtifactType;
+  /** Of the manifest or index, or of the file. */
+  readonly digest: Digest;
+  /** Bytes of the blob named by `digest`. */
+  readonly size: number;
+  /** Bytes of all blobs of the closure, each once. */
+  readonly total: number;
+  readonly mediaType?: string;
+  readonly version?: number;
+  readonly target: Target;
+}
+
+/** What may enter, and who approved it (docs/PROTOCOL.md section 8). */
+export interface ReleaseStatement {
+  readonly name: string;
+  readonly artifacts: readonly Artifact[];
+  readonly approvedBy: readonly string[];
+}
+
+/** Repository and tag grammar of the OCI distribution specification, with its limits. */
+const REPOSITORY = /^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(\/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$/;
+const TAG = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/;
+const OCI_TYPES: readonly ArtifactType[] = ['image', 'chart', 'cve-db'];
+const VERSIONED: readonly ArtifactType[] = ['cve-db', 'git'];
+
+/** What an artifact is known by for its version: its repository, or its path. */
+export const targetName = ({ repository, path }: Target): string => repository ?? path ?? '';
+
+export const encodeRelease = (release: ReleaseStatement): Uint8Array =>
+  encodeStatement('release', release.artifacts, {
+    name: release.name,
+    artifacts: release.artifacts,
+    approvedBy: release.approvedBy,
+  });
+
+/** Refuses what the JSON parser refuses, `statement-malformed`, `predicate-type`, `digest-algorithm`, `path-outside-root`. */
+export function parseRelease(payload: Uint8Array): Result<ReleaseStatement> {
+  return reading(() => {
+    const { subject, predicate } = readStatement(payload, 'release');
+    const { name, artifacts, approvedBy } = objectAt(predicate, 'predicate', ['name', 'artifacts', 'approvedBy']);
+    const release = {
+      name: textAt(name, 'name'),
+      artifacts: listAt(artifacts, 'artifacts').map((item, i) => artifactAt(item, `artifacts[${String(i)}]`)),
+      approvedBy: listAt(approvedBy, 'approvedBy').map((person, i) => textAt(person, `approvedBy[${String(i)}]`)),
+    };
+    if (release.artifacts.length === 0) fail('statement-malformed', 'a release names at least one artifact');
+    if (new Set(release.artifacts.map((artifact) => artifact.name)).size < release.artifacts.length) {
+      fail('statement-malformed', 'two artifacts of the release have one name');
+    }
+    const agree =
+      subject.length === release.artifacts.length &&
+      release.artifacts.every(
+        (artifact, i) => subject[i]?.name === artifact.name && subject[i].digest === artifact.digest,
+      );
+    if (!agree) fail('statement-malformed', 'subject does not list the artifacts in their order');
+    return release;
+  });
+}
+
+function artifactAt(value: JsonValue, where: string): Artifact {
+  const keys = ['name', 'type', 'digest', 'size', 'total', 'mediaType', 'version', 'target'];
+  const fields = objectAt(value, where, keys);
+  const type = literalAt(fields.type, `${where}.type`, ARTIFACT_TYPES);
+  const size = countAt(fields.size, `${where}.size`);
+  const total = countAt(fields.total, `${where}.total`, size);
+  if (type === 'file' && total !== size) fail('statement-malformed', `${where}: the total of a file is its size`);
+  return {
+    name: textAt(fields.name, `${where}.name`),
+    type,
+    digest: digestAt(fields.digest, `${where}.digest`),
+    size,
+    total,
+    ...mediaTypeAt(fields, type, where),
+    ...versionAt(fields, type, where),
+    target: targetAt(fields.target, type, `${where}.target`),
+  };
+}
+
+function mediaTypeAt(fields: JsonObject, type: ArtifactType, where: string): { readonly mediaType?: string } {
+  if (OCI_TYPES.includes(type)) return { mediaType: textAt(fields.mediaType, `${where}.mediaType`) };
+  if (fields.mediaType !== undefined) fail('statement-malformed', `${where}: a ${type} has no mediaType`);
+  return {};
+}
+
+function versionAt(fields: JsonObject, type: ArtifactType, where: string): { readonly version?: number } {
+  if (fields.version !== undefined) return { version: countAt(fields.version, `${where}.version`, 1) };
+  if (VERSIONED.includes(type)) fail('statement-malformed', `${where}: a ${type} needs a version`);
+  return {};
+}
+
+function targetAt(value: JsonValue | undefined, type: ArtifactType, where: string): Target {
+  if (type === 'file') {
+    const path = textAt(objectAt(value, where, ['path']).path, `${where}.path`);
+    const fault = pathFault(path);
+    return fault === undefined ? { path } : fail('path-outside-root', `${where}.path ${fault}`);
+  }
+  const fields = objectAt(value, where, type === 'git' ? ['repository'] : ['repository', 'tags']);
+  const repository = textAt(fields.repository, `${where}.repository`);
+  if (repository.length > 255 || !REPOSITORY.test(repository))
+    fail('statement-malformed', `${where}.repository is no repository name`);
+  if (type === 'git') return { repository };
+  const tags = listAt(fields.tags, `${where}.tags`).map((tag, i) => textAt(tag, `${where}.tags[${String(i)}]`));
+  if (!tags.every((tag) => TAG.test(tag))) fail('statement-malformed', `${where}.tags has one that is no tag`);
+  return { repository, tags };
+}

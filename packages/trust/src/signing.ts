@@ -1,0 +1,129 @@
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  sign,
+  verify,
+} from 'node:crypto';
+import { encodeEnvelope, type Envelope, parseEnvelope, preAuthEncoding, type Verifier } from '@sluice/bundle';
+import { OperationalError, type Result } from '@sluice/ports';
+
+export type SignatureAlgorithm = Verifier['algorithm'];
+
+/** A private key that signs statements. */
+export interface Signer {
+  readonly keyid: string;
+  readonly algorithm: SignatureAlgorithm;
+  sign(message: Uint8Array): Uint8Array;
+}
+
+const malformed = (why: string): OperationalError =>
+  new OperationalError('key-malformed', `${why}; Ed25519, ECDSA P-256 and P-384 keys in PEM are taken`, {
+    retryable: false,
+  });
+
+function algorithmOf(key: KeyObject): SignatureAlgorithm {
+  if (key.asymmetricKeyType === 'ed25519') return 'Ed25519';
+  const curve = key.asymmetricKeyType === 'ec' ? key.asymmetricKeyDetails?.namedCurve : undefined;
+  if (curve === 'prime256v1') return 'ECDSA-P256';
+  if (curve === 'secp384r1') return 'ECDSA-P384';
+  throw malformed(
+    `the key is of type ${key.asymmetricKeyType ?? 'unknown'}${curve === undefined ? '' : ` on curve ${curve}`}`,
+  );
+}
+
+const HASHES: Readonly<Record<SignatureAlgorithm, string | null>> = {
+  Ed25519: null,
+  'ECDSA-P256': 'sha256',
+  'ECDSA-P384': 'sha384',
+};
+
+/** Lower-case hex SHA-256 of the public key as DER SubjectPublicKeyInfo. */
+const keyIdOf = (key: KeyObject): string =>
+  createHash('sha256')
+    .update(key.export({ type: 'spki', format: 'der' }))
+    .digest('hex');
+
+function parsed(make: () => KeyObject, what: string): KeyObject {
+  try {
+    return make();
+  } catch {
+    // The library's error may hold part of the key.
+    throw malformed(`this is no ${what} key`);
+  }
+}
+
+/** @throws OperationalError `key-malformed` */
+export function loadSigner(pem: string): Signer {
+  const key = parsed(() => createPrivateKey(pem), 'private');
+  const algorithm = algorithmOf(key);
+  const hash = HASHES[algorithm];
+  return { keyid: keyIdOf(createPublicKey(key)), algorithm, sign: (message) => sign(hash, message, key) };
+}
+
+/** @throws OperationalError `key-malformed`, also for a private key: those have no place where only signatures are checked. */
+export function loadVerifier(pem: string): Verifier {
+  if (pem.includes('PRIVATE KEY')) throw malformed('this is a private key where the public one belongs');
+  const key = parsed(() => createPublicKey(pem), 'public');
+  const algorithm = algorithmOf(key);
+  const hash = HASHES[algorithm];
+  return {
+    keyid: keyIdOf(key),
+    algorithm,
+    verify: (message, signature) => {
+      try {
+        return verify(hash, message, key, signature);
+      } catch {
+        return false;
+      }
+    },
+  };
+}
+
+/** A DSSE envelope over the payload with a signature of each signer. */
+export function signEnvelope(payload: Uint8Array, signers: readonly Signer[]): Uint8Array {
+  const message = preAuthEncoding(payload);
+  return encodeEnvelope({
+    payload,
+    signatures: signers.map((signer) => ({ keyid: signer.keyid, sig: signer.sign(message) })),
+  });
+}
+
+/** The envelope with one more signature; one by the same key is replaced. */
+export function addSignature(envelope: Envelope, signer: Signer): Uint8Array {
+  const others = envelope.signatures.filter(({ keyid }) => keyid !== signer.keyid);
+  const sig = signer.sign(preAuthEncoding(envelope.payload));
+  return encodeEnvelope({ payload: envelope.payload, signatures: [...others, { keyid: signer.keyid, sig }] });
+}
+
+/** The payload of an envelope that one of the keys signed, with the key's id; undefined when none did. */
+export function openEnvelope(
+  bytes: Uint8Array,
+  verifiers: readonly Verifier[],
+): Result<{ readonly payload: Uint8Array; readonly signer: string | undefined }> {
+  const envelope = parseEnvelope(bytes);
+  if (!envelope.ok) return envelope;
+  const { payload, signatures } = envelope.value;
+  const message = preAuthEncoding(payload);
+  const signer = verifiers.find((verifier) =>
+    signatures.some(({ keyid, sig }) => keyid === verifier.keyid && verifier.verify(message, sig)),
+  );
+  return { ok: true, value: { payload, signer: signer?.keyid } };
+}
+
+/** A new key pair in PEM: PKCS #8 and SubjectPublicKeyInfo. */
+export function makeKeyPair(algorithm: SignatureAlgorithm): {
+  readonly privatePem: string;
+  readonly publicPem: string;
+} {
+  const { privateKey, publicKey } =
+    algorithm === 'Ed25519'
+      ? generateKeyPairSync('ed25519')
+      : generateKeyPairSync('ec', { namedCurve: algorithm === 'ECDSA-P256' ? 'P-256' : 'P-384' });
+  return {
+    privatePem: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    publicPem: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+  };
+}
