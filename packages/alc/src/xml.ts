@@ -12,12 +12,8 @@ const LESS = 60;
 const EQUALS = 61;
 const SEMICOLON = 59;
 
-/** Longest attribute value in bytes as written; the profile's longest is a media type or an ni URI. */
-const VALUE_BYTES_MAX = 256;
-/** Most attributes of one tag. */
-const ATTRIBUTES_MAX = 16;
-
 const ENTITIES: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
+/** Longest name of those; also what ends a name that no semicolon ends. */
 const ENTITY_BYTES_MAX = 4;
 
 const isSpace = (byte: number): boolean => byte === SPACE || byte === LF || byte === TAB || byte === CR;
@@ -67,8 +63,7 @@ export class XmlCursor {
 
   #name(): string {
     let name = '';
-    while (isName(this.#peek()) && name.length <= VALUE_BYTES_MAX)
-      name += String.fromCharCode(this.#bytes[this.#at++] ?? 0);
+    while (isName(this.#peek())) name += String.fromCharCode(this.#bytes[this.#at++] ?? 0);
     return name;
   }
 
@@ -87,11 +82,10 @@ export class XmlCursor {
     const quote = this.#peek();
     if (quote !== QUOTE && quote !== APOSTROPHE) return undefined;
     this.#at++;
-    const from = this.#at;
     let value = '';
     while (this.#peek() !== quote) {
       const byte = this.#peek();
-      if (byte < SPACE || byte > 126 || byte === LESS || this.#at - from > VALUE_BYTES_MAX) return undefined;
+      if (byte < SPACE || byte > 126 || byte === LESS) return undefined;
       this.#at++;
       const piece = byte === AMPERSAND ? this.#entity() : String.fromCharCode(byte);
       if (piece === undefined) return undefined;
@@ -113,7 +107,7 @@ export class XmlCursor {
       this.#at++;
       this.space();
       const value = this.#value();
-      if (value === undefined || found.has(name) || found.size === ATTRIBUTES_MAX) return undefined;
+      if (value === undefined || found.has(name)) return undefined;
       found.set(name, value);
     }
   }

@@ -81,6 +81,32 @@ describe('chunk log', () => {
     expect(read[8]?.udp.payload).toEqual(datagramAt(batch, 8).subarray(0, 68));
   });
 
+  it('pads datagrams of any length with zeros, also where memory is used again', async () => {
+    const { log, storage } = world();
+    for (let round = 0; round < 2; round++) {
+      const bytes = new Uint8Array(20_000).fill(0xee);
+      const lengths = Array.from({ length: 100 }, (_, i) => 100 + i);
+      const offsets = lengths.map((_, i) => i * 200);
+      log.append(
+        { bytes, offsets, lengths, count: 100 },
+        Array.from({ length: 100 }, () => 'too-short'),
+        NS,
+      );
+      await log.flush();
+      // Fills the memory with other bytes before the second round.
+      log.append(datagrams(50), ACCEPTED, NS);
+      await log.flush();
+    }
+    await log.close();
+    const read = found(await itemsOf(storage)).filter(({ comment }) => comment === 'too-short');
+    expect(read.map(({ udp }) => udp.payload.length)).toEqual([...read.keys()].map((i) => 100 + (i % 100)));
+    const padding = read.map(({ udp: { payload } }) => {
+      const end = payload.byteOffset + payload.length;
+      return new Uint8Array(payload.buffer, end, (4 - (payload.length % 4)) % 4).every((byte) => byte === 0);
+    });
+    expect([padding.every(Boolean), padding.length]).toEqual([true, 200]);
+  });
+
   it('writes nothing when it is off', async () => {
     const { log, storage } = world({ mode: 'off' });
     log.append(datagrams(5), ACCEPTED, NS);

@@ -133,7 +133,8 @@ export class MemoryStorage implements LogStorage {
 
   async list(): Promise<{ name: string; bytes: number }[]> {
     await Promise.resolve();
-    return [...this.files].map(([name, bytes]) => ({ name, bytes: bytes.length }));
+    // Newest first: no order is promised.
+    return [...this.files].map(([name, bytes]) => ({ name, bytes: bytes.length })).reverse();
   }
 
   async remove(name: string): Promise<void> {
