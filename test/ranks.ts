@@ -40,21 +40,33 @@ export function rankFaults(root: string): string[] {
 
 function readPackages(root: string): Package[] {
   const top = join(root, 'packages');
+  const { devDependencies: tools = {} } = readManifest(root);
   return readdirSync(top)
     .map((name) => join(top, name))
     .filter((directory) => existsSync(join(directory, 'package.json')))
     .map((directory) => {
-      const text = readFileSync(join(directory, 'package.json'), 'utf8');
-      const manifest = JSON.parse(text) as { name: string; rank?: unknown; dependencies?: Record<string, string> };
+      const manifest = readManifest(directory);
       if (typeof manifest.rank !== 'number' && manifest.rank !== 'aside') {
         throw new Error(
           `${relative(root, directory)}/package.json has no "rank"; give it a number from 0 to 5 or "aside".`,
         );
       }
       const rank = manifest.rank === 'aside' ? undefined : manifest.rank;
-      return { name: manifest.name, directory, rank, dependencies: manifest.dependencies ?? {} };
+      // What only tests import may use the tools of the tests.
+      const dependencies = { ...(rank === undefined ? tools : {}), ...manifest.dependencies };
+      return { name: manifest.name, directory, rank, dependencies };
     });
 }
+
+interface Manifest {
+  readonly name: string;
+  readonly rank?: unknown;
+  readonly dependencies?: Readonly<Record<string, string>>;
+  readonly devDependencies?: Readonly<Record<string, string>>;
+}
+
+const readManifest = (directory: string): Manifest =>
+  JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8')) as Manifest;
 
 /** What package.json itself gets wrong. */
 function declaredFaults(from: Package, packages: ReadonlyMap<string, Package>): string[] {
