@@ -1,76 +1,89 @@
 import { createHash } from 'node:crypto';
-import { type FileHandle, open, readFile } from 'node:fs/promises';
-import { PACK_BYTES_LIMIT, readPack } from '@sluice/bundle';
-import { type Digest, ok, refuse, type Result } from '@sluice/ports';
+import { open, readFile } from 'node:fs/promises';
+import { PACK_BYTES_LIMIT, readPack, type TransportObject } from '@sluice/bundle';
+import { type BlobStore, type Digest, ok, refuse, type Result } from '@sluice/ports';
 import type { SpooledObject } from './inventory.ts';
 
-/** Where a content blob of a bundle lies: a file of its own in the spool, or in memory out of a pack on demand. */
+/** Where a content blob of a bundle lies: a file of its own in the spool, inside a pack there, or in the store already. */
 export type BlobPlace =
   | { readonly type: 'file'; readonly object: SpooledObject; readonly size: number }
-  | { readonly type: 'pack'; readonly object: SpooledObject; readonly size: number };
+  | { readonly type: 'pack'; readonly object: SpooledObject; readonly size: number }
+  | { readonly type: 'stored'; readonly size: number };
 
 const CHUNK_BYTES = 1024 * 1024;
+const PACK_TYPE: TransportObject['contentType'] = 'application/x-tar';
 
-/** SHA-256 of a file's first `size` bytes, and whether it has exactly that many. */
-async function hashFile(path: string, size: number): Promise<Digest | undefined> {
+const hashOf = (bytes: Uint8Array): Digest => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+
+/** True when the file holds what the object's digest says. */
+export async function holds(object: SpooledObject): Promise<boolean> {
   const hash = createHash('sha256');
-  const file: FileHandle = await open(path, 'r');
+  const file = await open(object.path, 'r');
   try {
-    if ((await file.stat()).size !== size) return undefined;
+    if ((await file.stat()).size !== object.size) return false;
     const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
-    for (let done = 0; done < size;) {
-      const { bytesRead } = await file.read(buffer, 0, Math.min(CHUNK_BYTES, size - done), done);
-      if (bytesRead === 0) return undefined;
+    for (let done = 0; done < object.size;) {
+      const { bytesRead } = await file.read(buffer, 0, Math.min(CHUNK_BYTES, object.size - done), done);
+      if (bytesRead === 0) return false;
       hash.update(buffer.subarray(0, bytesRead));
       done += bytesRead;
     }
   } finally {
     await file.close();
   }
-  return `sha256:${hash.digest('hex')}`;
+  return `sha256:${hash.digest('hex')}` === object.digest;
 }
 
-/** True when the file holds what the object's digest says. */
-export const holds = async (object: SpooledObject): Promise<boolean> =>
-  (await hashFile(object.path, object.size)) === object.digest;
+/** What became of opening a bundle's contents: all there and hashed, a refusal, or objects that must come again. */
+export type Opened =
+  | { readonly type: 'contents'; readonly contents: Contents }
+  | { readonly type: 'again'; readonly bad: readonly SpooledObject[] };
 
 /** The content blobs of a bundle: every object hashed, packs opened, each blob at its place. */
 export class Contents {
   readonly places: ReadonlyMap<Digest, BlobPlace>;
+  readonly #store: BlobStore;
 
-  private constructor(places: ReadonlyMap<Digest, BlobPlace>) {
+  private constructor(places: ReadonlyMap<Digest, BlobPlace>, store: BlobStore) {
     this.places = places;
+    this.#store = store;
   }
 
-  /**
-   * Hashes every object. An object that is not what its digest says is given to `onBad` (a later pass brings it again)
-   * and ends the look with `digest-mismatch`.
-   */
+  /** Hashes every spooled object once. Refuses a pack that is none, or whose members are not what their names say. */
   static async open(
-    objects: readonly SpooledObject[],
-    onBad: (object: SpooledObject) => void,
-  ): Promise<Result<Contents>> {
+    objects: readonly TransportObject[],
+    spooled: (digest: Digest) => SpooledObject | undefined,
+    store: BlobStore,
+  ): Promise<Result<Opened>> {
     const places = new Map<Digest, BlobPlace>();
-    for (const object of objects) {
-      if (!(await holds(object))) {
-        onBad(object);
-        return refuse('digest-mismatch', `object ${object.digest} in the spool is not what its digest says`);
+    const bad: SpooledObject[] = [];
+    for (const { digest, size, contentType } of objects) {
+      const stored = contentType === PACK_TYPE ? undefined : await store.stat(digest);
+      const object = spooled(digest);
+      if (stored !== undefined) places.set(digest, { type: 'stored', size: stored });
+      else if (object === undefined || object.contentType !== contentType || object.size !== size) {
+        return refuse(
+          'size-mismatch',
+          `object ${digest} did not come with the size and type that the transport statement says`,
+        );
+      } else if (!(await holds(object))) bad.push(object);
+      else if (contentType !== PACK_TYPE) places.set(digest, { type: 'file', object, size });
+      else {
+        const members = await packMembers(object);
+        if (!members.ok) return members;
+        for (const member of members.value)
+          places.set(member.digest, { type: 'pack', object, size: member.bytes.length });
       }
-      if (object.contentType !== 'application/x-tar') {
-        places.set(object.digest, { type: 'file', object, size: object.size });
-        continue;
-      }
-      const members = await packMembers(object);
-      if (!members.ok) return members;
-      for (const { digest, bytes } of members.value) places.set(digest, { type: 'pack', object, size: bytes.length });
     }
-    return ok(new Contents(places));
+    if (bad.length > 0) return ok({ type: 'again', bad });
+    return ok({ type: 'contents', contents: new Contents(places, store) });
   }
 
-  /** The bytes of one small blob, at most `limit`; undefined when the bundle does not bring it. */
+  /** The bytes of one blob of at most `limit` bytes; undefined when the bundle does not bring it, or it is larger. */
   async read(digest: Digest, limit: number): Promise<Uint8Array | undefined> {
     const place = this.places.get(digest);
     if (place === undefined || place.size > limit) return undefined;
+    if (place.type === 'stored') return this.#store.readVerified(digest, limit);
     if (place.type === 'file') return readFile(place.object.path);
     const members = await packMembers(place.object);
     return members.ok ? members.value.find((member) => member.digest === digest)?.bytes : undefined;
@@ -86,7 +99,7 @@ export async function packMembers(
   const members = readPack(await readFile(object.path));
   if (!members.ok) return members;
   for (const { digest, bytes } of members.value) {
-    if (`sha256:${createHash('sha256').update(bytes).digest('hex')}` !== digest) {
+    if (hashOf(bytes) !== digest) {
       return refuse('digest-mismatch', `member ${digest} of pack ${object.digest} is not what its name says`);
     }
   }

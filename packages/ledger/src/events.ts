@@ -1,0 +1,97 @@
+import { createHash } from 'node:crypto';
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+
+/** One entry of the hash chain. */
+export interface LedgerEvent {
+  readonly seq: number;
+  /** Unix milliseconds by the local clock: for people; nothing is decided by it. */
+  readonly time: number;
+  readonly kind: string;
+  /** What it is about, for instance a bundle id. */
+  readonly subject: string;
+  readonly body: Readonly<Record<string, unknown>>;
+  /** Hex SHA-256 of this entry, which covers the one before. */
+  readonly hash: string;
+}
+
+export type ChainCheck =
+  | { readonly ok: true; readonly events: number; readonly head: string }
+  | { readonly ok: false; readonly events: number; readonly firstBad: number };
+
+export const EVENTS_SCHEMA = `CREATE TABLE events (
+  seq INTEGER PRIMARY KEY, time INTEGER NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL, body TEXT NOT NULL, hash TEXT NOT NULL
+) STRICT;`;
+
+const GENESIS = '0'.repeat(64);
+
+/**
+ * Hex SHA-256 of an entry: over the lines `sluice-ledger-1`, the hash before, seq, time, kind, subject and body (JSON as
+ * stored), each ended by a line feed. No field can hold one: kind and subject are checked, JSON escapes it.
+ */
+function hashOf(previous: string, seq: number, time: number, kind: string, subject: string, body: string): string {
+  const lines = ['sluice-ledger-1', previous, String(seq), String(time), kind, subject, body];
+  return createHash('sha256')
+    .update(lines.map((line) => `${line}\n`).join(''))
+    .digest('hex');
+}
+
+interface Row {
+  readonly seq: number;
+  readonly time: number;
+  readonly kind: string;
+  readonly subject: string;
+  readonly body: string;
+  readonly hash: string;
+}
+
+/** The append-only, hash-chained record inside a ledger's database. */
+export class EventChain {
+  readonly #last: StatementSync;
+  readonly #insert: StatementSync;
+  readonly #all: StatementSync;
+  readonly #of: StatementSync;
+  readonly #now: () => number;
+
+  constructor(database: DatabaseSync, now: () => number) {
+    this.#now = now;
+    this.#last = database.prepare('SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1');
+    this.#insert = database.prepare(
+      'INSERT INTO events (seq, time, kind, subject, body, hash) VALUES (?, ?, ?, ?, ?, ?)',
+    );
+    this.#all = database.prepare('SELECT * FROM events ORDER BY seq');
+    this.#of = database.prepare('SELECT * FROM events WHERE subject = ? ORDER BY seq');
+  }
+
+  /** Appends within the caller's transaction. */
+  append(kind: string, subject: string, body: Readonly<Record<string, unknown>>): void {
+    if (/\n/.test(kind) || /\n/.test(subject)) throw new Error('a ledger entry with a line feed in kind or subject');
+    const last = this.#last.get() as unknown as { seq: number; hash: string } | undefined;
+    const seq = (last?.seq ?? 0) + 1;
+    const text = JSON.stringify(body);
+    const time = this.#now();
+    this.#insert.run(seq, time, kind, subject, text, hashOf(last?.hash ?? GENESIS, seq, time, kind, subject, text));
+  }
+
+  /** All entries about one subject, oldest first. */
+  about(subject: string): LedgerEvent[] {
+    return (this.#of.all(subject) as unknown as Row[]).map((row) => ({
+      ...row,
+      body: JSON.parse(row.body) as Record<string, unknown>,
+    }));
+  }
+
+  /** Recomputes the whole chain. */
+  verify(): ChainCheck {
+    let previous = GENESIS;
+    let events = 0;
+    for (const entry of this.#all.iterate()) {
+      const { seq, time, kind, subject, body, hash } = entry as unknown as Row;
+      if (seq !== events + 1 || hash !== hashOf(previous, seq, time, kind, subject, body)) {
+        return { ok: false, events, firstBad: events + 1 };
+      }
+      events += 1;
+      previous = hash;
+    }
+    return { ok: true, events, head: previous };
+  }
+}

@@ -1,0 +1,259 @@
+import type { DatabaseSync } from 'node:sqlite';
+import type { Digest } from '@sluice/ports';
+import { type Migration, openDatabase, transaction } from './database.ts';
+import { EventChain, EVENTS_SCHEMA } from './events.ts';
+
+/**
+ * receiving: its transport statement holds. published: verified, in the store, in the outbox. queued: its job is in Redis.
+ * imported, failed: the importer's receipt says so. quarantined: refused, nothing of it is imported.
+ */
+export type BundleState = 'receiving' | 'published' | 'queued' | 'imported' | 'failed' | 'quarantined';
+
+export interface BundleRecord {
+  readonly id: Digest;
+  readonly channel: string;
+  /** 0 when the statement was refused before its number counted. */
+  readonly sequence: number;
+  readonly release: Digest;
+  readonly name: string;
+  readonly state: BundleState;
+  /** Reject code or receipt code, empty while there is none. */
+  readonly code: string;
+  readonly detail: string;
+  readonly bytes: number;
+  /** Unix milliseconds. */
+  readonly firstSeen: number;
+  readonly changed: number;
+}
+
+const MIGRATIONS: readonly Migration[] = [
+  `${EVENTS_SCHEMA}
+  CREATE TABLE bundles (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, channel TEXT NOT NULL, sequence INTEGER NOT NULL, release TEXT NOT NULL,
+    name TEXT NOT NULL, state TEXT NOT NULL, code TEXT NOT NULL, detail TEXT NOT NULL, bytes INTEGER NOT NULL,
+    first_seen INTEGER NOT NULL, changed INTEGER NOT NULL
+  ) STRICT;
+  CREATE UNIQUE INDEX bundle_sequence ON bundles (channel, sequence) WHERE sequence > 0;
+  CREATE TABLE outbox (job TEXT PRIMARY KEY, bundle TEXT NOT NULL REFERENCES bundles (id), queued INTEGER NOT NULL) STRICT;
+  CREATE TABLE versions (channel TEXT NOT NULL, type TEXT NOT NULL, target TEXT NOT NULL, version INTEGER NOT NULL,
+    PRIMARY KEY (channel, type, target)) STRICT;
+  CREATE TABLE announced (channel TEXT PRIMARY KEY, sequence INTEGER NOT NULL, head TEXT, sender_seconds INTEGER NOT NULL) STRICT;
+  CREATE TABLE receipts (bundle TEXT PRIMARY KEY REFERENCES bundles (id), envelope BLOB NOT NULL) STRICT;`,
+];
+
+interface Row {
+  readonly number: number;
+  readonly id: Digest;
+  readonly channel: string;
+  readonly sequence: number;
+  readonly release: Digest;
+  readonly name: string;
+  readonly state: BundleState;
+  readonly code: string;
+  readonly detail: string;
+  readonly bytes: number;
+  readonly first_seen: number;
+  readonly changed: number;
+}
+
+const recordOf = ({ first_seen: firstSeen, number: _, ...row }: Row): BundleRecord => ({ ...row, firstSeen });
+
+/** The job of a bundle in the queue (docs/PROTOCOL.md B-6). */
+export const jobIdOf = (bundle: Digest): string => bundle.replace(':', '-');
+
+/** The isolated side's durable record: what arrived, what was refused, what is to be imported, what came of it. */
+export class ReceiverLedger {
+  readonly #database: DatabaseSync;
+  readonly #events: EventChain;
+  readonly #now: () => number;
+
+  /** @param now Unix milliseconds. */
+  constructor(path: string, now: () => number = Date.now) {
+    this.#database = openDatabase(path, MIGRATIONS);
+    this.#now = now;
+    this.#events = new EventChain(this.#database, now);
+  }
+
+  get events(): EventChain {
+    return this.#events;
+  }
+
+  close(): void {
+    this.#database.close();
+  }
+
+  bundle(id: string): BundleRecord | undefined {
+    const row = this.#database.prepare('SELECT * FROM bundles WHERE id = ?').get(id);
+    return row === undefined ? undefined : recordOf(row as unknown as Row);
+  }
+
+  /** The bundle that took a sequence number of a channel. */
+  takenBy(channel: string, sequence: number): Digest | undefined {
+    const row = this.#database
+      .prepare('SELECT id FROM bundles WHERE channel = ? AND sequence = ?')
+      .get(channel, sequence);
+    return (row as { id: Digest } | undefined)?.id;
+  }
+
+  /** A transport statement holds: its number is taken. */
+  received(bundle: Pick<BundleRecord, 'id' | 'channel' | 'sequence' | 'release' | 'bytes'>): void {
+    transaction(this.#database, () => {
+      this.#insert({ ...bundle, name: '', state: 'receiving', code: '', detail: '' });
+      const { channel, sequence, release } = bundle;
+      this.#events.append('received', bundle.id, { channel, sequence, release });
+    });
+  }
+
+  /** Refuses a bundle, whether its statement was recorded before or not. */
+  quarantine(bundle: Pick<BundleRecord, 'id' | 'channel'>, code: string, detail: string): void {
+    transaction(this.#database, () => {
+      const { id, channel } = bundle;
+      if (this.bundle(id) === undefined) {
+        this.#insert({ id, channel, sequence: 0, release: id, name: '', bytes: 0, state: 'quarantined', code, detail });
+      } else this.#set(id, 'quarantined', code, detail);
+      this.#events.append('quarantined', id, { channel, code, detail });
+    });
+  }
+
+  /** The bundle is verified and its blobs are in the store: record, versions and outbox in one transaction. */
+  publish(
+    id: Digest,
+    name: string,
+    versions: readonly { readonly type: string; readonly target: string; readonly version: number }[],
+    body: Readonly<Record<string, unknown>>,
+  ): void {
+    transaction(this.#database, () => {
+      const bundle = this.bundle(id);
+      if (bundle === undefined) throw new Error(`no bundle ${id}`);
+      this.#database.prepare('UPDATE bundles SET name = ? WHERE id = ?').run(name, id);
+      this.#set(id, 'published', '', '');
+      for (const { type, target, version } of versions) {
+        this.#database
+          .prepare(
+            `INSERT INTO versions (channel, type, target, version) VALUES (?, ?, ?, ?)
+             ON CONFLICT (channel, type, target) DO UPDATE SET version = max(version, excluded.version)`,
+          )
+          .run(bundle.channel, type, target, version);
+      }
+      this.#database
+        .prepare('INSERT OR IGNORE INTO outbox (job, bundle, queued) VALUES (?, ?, 0)')
+        .run(jobIdOf(id), id);
+      this.#events.append('published', id, body);
+    });
+  }
+
+  versionOf(channel: string, type: string, target: string): number | undefined {
+    const row = this.#database
+      .prepare('SELECT version FROM versions WHERE channel = ? AND type = ? AND target = ?')
+      .get(channel, type, target);
+    return (row as { version: number } | undefined)?.version;
+  }
+
+  /** Jobs without a receipt, oldest first: what the queue must hold. */
+  outbox(): { readonly job: string; readonly bundle: Digest; readonly queued: boolean }[] {
+    const rows = this.#database
+      .prepare(
+        'SELECT job, bundle, outbox.queued AS queued FROM outbox JOIN bundles ON bundles.id = bundle ORDER BY number',
+      )
+      .all() as unknown as { job: string; bundle: Digest; queued: number }[];
+    return rows.map(({ job, bundle, queued }) => ({ job, bundle, queued: queued === 1 }));
+  }
+
+  markQueued(job: string): void {
+    transaction(this.#database, () => {
+      const row = this.#database.prepare('SELECT bundle FROM outbox WHERE job = ?').get(job) as
+        { bundle: Digest } | undefined;
+      if (row === undefined) return;
+      this.#database.prepare('UPDATE outbox SET queued = 1 WHERE job = ?').run(job);
+      if (this.bundle(row.bundle)?.state === 'published') this.#set(row.bundle, 'queued', '', '');
+    });
+  }
+
+  /** The importer's signed receipt, checked by the caller: the job leaves the outbox. */
+  recordReceipt(id: Digest, result: 'imported' | 'failed', code: string, envelope: Uint8Array): void {
+    transaction(this.#database, () => {
+      this.#database
+        .prepare(
+          'INSERT INTO receipts (bundle, envelope) VALUES (?, ?) ON CONFLICT (bundle) DO UPDATE SET envelope = excluded.envelope',
+        )
+        .run(id, envelope);
+      this.#database.prepare('DELETE FROM outbox WHERE bundle = ?').run(id);
+      this.#set(id, result, result === 'imported' ? '' : code, '');
+      this.#events.append(result, id, { code });
+    });
+  }
+
+  receipt(id: string): Uint8Array | undefined {
+    const row = this.#database.prepare('SELECT envelope FROM receipts WHERE bundle = ?').get(id);
+    return (row as { envelope: Uint8Array } | undefined)?.envelope;
+  }
+
+  /** What a heartbeat says of a channel; never goes back. */
+  announce(channel: string, sequence: number, head: Digest | null, senderSeconds: number): void {
+    this.#database
+      .prepare(
+        `INSERT INTO announced (channel, sequence, head, sender_seconds) VALUES (?, ?, ?, ?)
+         ON CONFLICT (channel) DO UPDATE SET sequence = excluded.sequence, head = excluded.head, sender_seconds = excluded.sender_seconds
+         WHERE excluded.sequence > sequence`,
+      )
+      .run(channel, sequence, head, senderSeconds);
+  }
+
+  /** Sequence numbers up to the last one known, by statement or heartbeat, that no bundle took: at most `limit`, lowest first. */
+  missing(channel: string, limit: number): number[] {
+    const known = this.#database
+      .prepare('SELECT max(sequence) AS last FROM bundles WHERE channel = ?')
+      .get(channel) as { last: number | null };
+    const told = this.#database.prepare('SELECT sequence FROM announced WHERE channel = ?').get(channel) as
+      { sequence: number } | undefined;
+    const last = Math.max(known.last ?? 0, told?.sequence ?? 0);
+    const taken = this.#database
+      .prepare('SELECT sequence FROM bundles WHERE channel = ? AND sequence > 0 ORDER BY sequence')
+      .all(channel) as { sequence: number }[];
+    const missing: number[] = [];
+    let next = 1;
+    for (const { sequence } of [...taken, { sequence: last + 1 }]) {
+      for (; next < sequence && missing.length < limit; next += 1) missing.push(next);
+      next = sequence + 1;
+    }
+    return missing;
+  }
+
+  count(state: BundleState): number {
+    return Number(this.#database.prepare('SELECT count(*) AS n FROM bundles WHERE state = ?').get(state)?.n ?? 0);
+  }
+
+  /** Bundles in a state, oldest first. */
+  inState(state: BundleState): BundleRecord[] {
+    const rows = this.#database.prepare('SELECT * FROM bundles WHERE state = ? ORDER BY number').all(state);
+    return (rows as unknown as Row[]).map(recordOf);
+  }
+
+  /** Newest first; `before` is the `next` of the page before. */
+  list(
+    limit: number,
+    before?: number,
+  ): { readonly bundles: readonly BundleRecord[]; readonly next: number | undefined } {
+    const rows = this.#database
+      .prepare('SELECT * FROM bundles WHERE number < ? ORDER BY number DESC LIMIT ?')
+      .all(before ?? Number.MAX_SAFE_INTEGER, limit) as unknown as Row[];
+    return { bundles: rows.map(recordOf), next: rows.length === limit ? rows.at(-1)?.number : undefined };
+  }
+
+  #insert(bundle: Omit<BundleRecord, 'firstSeen' | 'changed'>): void {
+    const { id, channel, sequence, release, name, state, code, detail, bytes } = bundle;
+    const now = this.#now();
+    this.#database
+      .prepare(
+        `INSERT INTO bundles (id, channel, sequence, release, name, state, code, detail, bytes, first_seen, changed)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      )
+      .run(id, channel, sequence, release, name, state, code, detail, bytes, now, now);
+  }
+
+  #set(id: Digest, state: BundleState, code: string, detail: string): void {
+    this.#database
+      .prepare('UPDATE bundles SET state = ?, code = ?, detail = ?, changed = ? WHERE id = ?')
+      .run(state, code, detail, this.#now(), id);
+  }
+}

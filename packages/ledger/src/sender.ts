@@ -1,0 +1,220 @@
+import type { DatabaseSync } from 'node:sqlite';
+import type { Digest } from '@sluice/ports';
+import { type Migration, openDatabase, transaction } from './database.ts';
+import { EventChain, EVENTS_SCHEMA } from './events.ts';
+
+/** 2020-01-01T00:00:00Z in Unix seconds: epoch numbers count from here (docs/PROTOCOL.md S-1). */
+const EPOCH_START = 1_577_836_800;
+
+export interface SealedObject {
+  readonly digest: Digest;
+  readonly size: number;
+  readonly contentType: 'application/x-tar' | 'application/octet-stream';
+}
+
+export type SendState = 'queued' | 'sending' | 'sent';
+
+/** A bundle as the sender knows it. It cannot know whether it arrived. */
+export interface SealedBundle {
+  /** Digest of the transport envelope. */
+  readonly id: Digest;
+  readonly channel: string;
+  readonly sequence: number;
+  readonly name: string;
+  readonly release: Digest;
+  readonly releaseSize: number;
+  readonly envelope: Uint8Array;
+  readonly objects: readonly SealedObject[];
+  /** Bytes of content. */
+  readonly bytes: number;
+  readonly state: SendState;
+  readonly passesDone: number;
+  /** Unix milliseconds of the seal. */
+  readonly sealedAt: number;
+}
+
+export interface SealRequest {
+  readonly channel: string;
+  /** Name of the input: the same input is sealed once. */
+  readonly source: string;
+  readonly name: string;
+  readonly release: Digest;
+  readonly releaseSize: number;
+  readonly objects: readonly SealedObject[];
+  readonly bytes: number;
+  /** Makes the transport envelope for the number that the channel gives. */
+  readonly make: (sequence: number, previous: Digest | null) => { readonly id: Digest; readonly envelope: Uint8Array };
+}
+
+const MIGRATIONS: readonly Migration[] = [
+  `${EVENTS_SCHEMA}
+  CREATE TABLE session (one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL) STRICT;
+  CREATE TABLE bundles (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, source TEXT NOT NULL UNIQUE, channel TEXT NOT NULL, sequence INTEGER NOT NULL,
+    name TEXT NOT NULL, release TEXT NOT NULL, release_size INTEGER NOT NULL, envelope BLOB NOT NULL, objects TEXT NOT NULL,
+    bytes INTEGER NOT NULL, state TEXT NOT NULL, passes_done INTEGER NOT NULL, sealed_at INTEGER NOT NULL,
+    UNIQUE (channel, sequence)
+  ) STRICT;
+  CREATE TABLE seen_inputs (key TEXT PRIMARY KEY, etag TEXT NOT NULL) STRICT;`,
+];
+
+interface Row {
+  readonly number: number;
+  readonly id: Digest;
+  readonly channel: string;
+  readonly sequence: number;
+  readonly name: string;
+  readonly release: Digest;
+  readonly release_size: number;
+  readonly envelope: Uint8Array;
+  readonly objects: string;
+  readonly bytes: number;
+  readonly state: SendState;
+  readonly passes_done: number;
+  readonly sealed_at: number;
+}
+
+const bundleOf = (row: Row): SealedBundle => ({
+  id: row.id,
+  channel: row.channel,
+  sequence: row.sequence,
+  name: row.name,
+  release: row.release,
+  releaseSize: row.release_size,
+  envelope: row.envelope,
+  objects: JSON.parse(row.objects) as SealedObject[],
+  bytes: row.bytes,
+  state: row.state,
+  passesDone: row.passes_done,
+  sealedAt: row.sealed_at,
+});
+
+/** The staging side's durable record: sessions, sequence numbers, bundles and their passes. */
+export class SenderLedger {
+  readonly #database: DatabaseSync;
+  readonly #events: EventChain;
+  readonly #now: () => number;
+
+  /** @param now Unix milliseconds. */
+  constructor(path: string, now: () => number = Date.now) {
+    this.#database = openDatabase(path, MIGRATIONS);
+    this.#now = now;
+    this.#events = new EventChain(this.#database, now);
+  }
+
+  get events(): EventChain {
+    return this.#events;
+  }
+
+  close(): void {
+    this.#database.close();
+  }
+
+  /** The next session's epoch, durable on return: greater than every one before, whatever the clock says (S-1). */
+  nextEpoch(unixSeconds: number): number {
+    return transaction(this.#database, () => {
+      const row = this.#database.prepare('SELECT epoch FROM session').get() as { epoch: number } | undefined;
+      const epoch = Math.max((row?.epoch ?? 0) + 1, Math.floor(unixSeconds) - EPOCH_START, 1);
+      this.#database
+        .prepare(
+          'INSERT INTO session (one, epoch) VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET epoch = excluded.epoch',
+        )
+        .run(epoch);
+      this.#events.append('session', String(epoch), {});
+      return epoch;
+    });
+  }
+
+  /** Gives the input its sequence number and its statement, in one transaction. An input sealed before comes back as it was. */
+  sealBundle(request: SealRequest): SealedBundle {
+    return transaction(this.#database, () => {
+      const before = this.#database.prepare('SELECT * FROM bundles WHERE source = ?').get(request.source);
+      if (before !== undefined) return bundleOf(before as unknown as Row);
+      const { sequence: last, id: head } = this.head(request.channel);
+      const sequence = last + 1;
+      const { id, envelope } = request.make(sequence, head);
+      const { channel, source, name, release, releaseSize, bytes } = request;
+      const columns =
+        'id, source, channel, sequence, name, release, release_size, envelope, objects, bytes, state, passes_done, sealed_at';
+      this.#database
+        .prepare(`INSERT INTO bundles (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', 0, ?)`)
+        .run(
+          id,
+          source,
+          channel,
+          sequence,
+          name,
+          release,
+          releaseSize,
+          envelope,
+          JSON.stringify(request.objects),
+          bytes,
+          this.#now(),
+        );
+      this.#events.append('sealed', id, { channel, sequence, release, bytes });
+      const sealed = this.bundle(id);
+      if (sealed === undefined) throw new Error('a bundle that was just sealed is not there');
+      return sealed;
+    });
+  }
+
+  /** Last sequence number and bundle of a channel; 0 and null when there is none. */
+  head(channel: string): { readonly sequence: number; readonly id: Digest | null } {
+    const row = this.#database
+      .prepare('SELECT sequence, id FROM bundles WHERE channel = ? ORDER BY sequence DESC LIMIT 1')
+      .get(channel);
+    return (row as { sequence: number; id: Digest } | undefined) ?? { sequence: 0, id: null };
+  }
+
+  bundle(id: string): SealedBundle | undefined {
+    const row = this.#database.prepare('SELECT * FROM bundles WHERE id = ?').get(id);
+    return row === undefined ? undefined : bundleOf(row as unknown as Row);
+  }
+
+  /** Bundles with passes to go, in the order of their sealing. */
+  unfinished(): SealedBundle[] {
+    const rows = this.#database.prepare("SELECT * FROM bundles WHERE state <> 'sent' ORDER BY number").all();
+    return (rows as unknown as Row[]).map(bundleOf);
+  }
+
+  passBegun(id: string): void {
+    this.#database.prepare("UPDATE bundles SET state = 'sending' WHERE id = ?").run(id);
+  }
+
+  /** Counts a pass; after `passes` of them the bundle is sent. */
+  passDone(id: string, pass: number, passes: number): SealedBundle {
+    return transaction(this.#database, () => {
+      const state: SendState = pass + 1 >= passes ? 'sent' : 'queued';
+      this.#database.prepare('UPDATE bundles SET passes_done = ?, state = ? WHERE id = ?').run(pass + 1, state, id);
+      this.#events.append('pass', id, { pass });
+      const bundle = this.bundle(id);
+      if (bundle === undefined) throw new Error(`no bundle ${id}`);
+      return bundle;
+    });
+  }
+
+  /** Newest first; `before` is the sequence-independent number to go on from. */
+  list(
+    limit: number,
+    before?: number,
+  ): { readonly bundles: readonly SealedBundle[]; readonly next: number | undefined } {
+    const rows = this.#database
+      .prepare('SELECT * FROM bundles WHERE number < ? ORDER BY number DESC LIMIT ?')
+      .all(before ?? Number.MAX_SAFE_INTEGER, limit) as unknown as Row[];
+    const next = rows.length === limit ? rows.at(-1)?.number : undefined;
+    return { bundles: rows.map(bundleOf), next };
+  }
+
+  /** Inputs of sources that keep what they gave: taken once for each version. */
+  seen(key: string, etag: string): boolean {
+    const row = this.#database.prepare('SELECT etag FROM seen_inputs WHERE key = ?').get(key) as
+      { etag: string } | undefined;
+    return row?.etag === etag;
+  }
+
+  remember(key: string, etag: string): void {
+    this.#database
+      .prepare('INSERT INTO seen_inputs (key, etag) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET etag = excluded.etag')
+      .run(key, etag);
+  }
+}

@@ -1,0 +1,96 @@
+import {
+  type Artifact,
+  closureOf,
+  OCI_MANIFEST_BYTES,
+  type VerifiedRelease,
+  type VerifiedTransport,
+} from '@sluice/bundle';
+import { type BlobStore, type Digest, ok, refuse, type Result } from '@sluice/ports';
+import { type Contents } from './contents.ts';
+import type { Gate, GateVerdict } from './gates.ts';
+import { runGates } from './gates.ts';
+
+declare const verified: unique symbol;
+
+/** A bundle all of which holds: statements, policy, every digest, every closure, every gate. Only `verifyBundle` makes one. */
+export interface VerifiedBundle {
+  readonly [verified]: true;
+  readonly transport: VerifiedTransport;
+  readonly release: VerifiedRelease;
+  readonly contents: Contents;
+  /** Content blobs, each once. */
+  readonly blobs: readonly { readonly digest: Digest; readonly size: number }[];
+  readonly gates: readonly GateVerdict[];
+}
+
+export interface VerifyBundleParts {
+  /** Blobs of earlier bundles need not come again. */
+  readonly store: BlobStore;
+  readonly gates: readonly Gate[];
+}
+
+/** Stop 13, last part (B-7): closures complete and as large as the release says, nothing unlisted, then the gates in their order. */
+export async function verifyBundle(
+  transport: VerifiedTransport,
+  release: VerifiedRelease,
+  contents: Contents,
+  { store, gates }: VerifyBundleParts,
+): Promise<Result<VerifiedBundle>> {
+  const blobs = new Map<Digest, number>();
+  for (const artifact of release.statement.artifacts) {
+    const closed = await closure(artifact, contents, store);
+    if (!closed.ok) return closed;
+    for (const { digest, size } of closed.value) blobs.set(digest, size);
+  }
+  const unlisted = [...contents.places.keys()].find((digest) => !blobs.has(digest));
+  if (unlisted !== undefined)
+    return refuse('blob-unlisted', `the bundle brings blob ${unlisted}, which no artifact of the release needs`);
+  const { id, statement } = transport;
+  const verdicts = await runGates(gates, { bundle: id, channel: statement.channel, release: release.envelope });
+  const refused = verdicts.find((verdict) => !verdict.passed);
+  if (refused !== undefined) return refuse('gate-refused', `gate ${refused.gate} refused the bundle: ${refused.said}`);
+  const list = [...blobs].map(([digest, size]) => ({ digest, size }));
+  return ok({ transport, release, contents, blobs: list, gates: verdicts } as unknown as VerifiedBundle);
+}
+
+type Sized = readonly { readonly digest: Digest; readonly size: number }[];
+
+/** The artifact's blobs, all of them there with their sizes. */
+async function closure(artifact: Artifact, contents: Contents, store: BlobStore): Promise<Result<Sized>> {
+  const { digest, size, total, mediaType, name } = artifact;
+  if (mediaType === undefined) {
+    const there = await present(digest, size, contents, store);
+    return there.ok ? ok([{ digest, size }]) : there;
+  }
+  const read = async (wanted: Digest, wantedSize: number): Promise<Result<Uint8Array>> => {
+    const bytes = await contents.read(wanted, Math.min(wantedSize, OCI_MANIFEST_BYTES));
+    if (bytes !== undefined) return ok(bytes);
+    const stored = await store.stat(wanted);
+    if (stored === undefined || stored > OCI_MANIFEST_BYTES) return missing(wanted, name);
+    return ok(await store.readVerified(wanted, OCI_MANIFEST_BYTES));
+  };
+  const walked = await closureOf({ digest, size, mediaType }, read);
+  if (!walked.ok) return walked;
+  if (walked.value.total !== total) {
+    return refuse(
+      'total-mismatch',
+      `artifact ${name} has ${String(walked.value.total)} bytes, the release says ${String(total)}`,
+    );
+  }
+  for (const entry of walked.value.entries) {
+    const there = await present(entry.digest, entry.size, contents, store);
+    if (!there.ok) return there;
+  }
+  return ok(walked.value.entries);
+}
+
+const missing = (digest: Digest, name: string): Result<never> =>
+  refuse('blob-missing', `artifact ${name} needs blob ${digest}, which neither the bundle nor the store has`);
+
+async function present(digest: Digest, size: number, contents: Contents, store: BlobStore): Promise<Result<undefined>> {
+  const there = contents.places.get(digest)?.size ?? (await store.stat(digest));
+  if (there === undefined) return refuse('blob-missing', `blob ${digest} is neither in the bundle nor in the store`);
+  if (there !== size)
+    return refuse('size-mismatch', `blob ${digest} has ${String(there)} bytes, its descriptor says ${String(size)}`);
+  return ok(undefined);
+}

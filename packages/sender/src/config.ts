@@ -1,0 +1,104 @@
+import {
+  array,
+  bytes,
+  duration,
+  type Infer,
+  integer,
+  object,
+  oneOf,
+  optional,
+  path,
+  rate,
+  secretFile,
+  string,
+  union,
+  url,
+  withDefault,
+} from '@sluice/base';
+import { cronExpression } from '@sluice/chassis';
+
+const CHANNEL = { pattern: /^[a-z0-9][a-z0-9-]{0,31}$/, words: 'lower-case letters, digits and hyphens, at most 32' };
+
+const s3Source = object('bundles put under an S3 prefix', {
+  endpoint: url('S3 endpoint'),
+  bucket: string('bucket'),
+  prefix: string('prefix, ends with /'),
+  region: withDefault(string('region'), 'us-east-1'),
+  accessKeyIdFile: secretFile('access key id'),
+  secretAccessKeyFile: secretFile('secret access key'),
+  schedule: withDefault(cronExpression('when the prefix is looked at'), '* * * * *'),
+});
+
+const channelConfig = object('one lane with its own keys and sequence', {
+  name: string('name of the channel, the same on both sides', CHANNEL),
+  asid: integer('which key a datagram names, the same on both sides', { min: 0, max: 15 }),
+  algorithm: withDefault(oneOf('tag algorithm', ['HMAC-SHA-256-128', 'AES-256-GMAC']), 'HMAC-SHA-256-128'),
+  linkKeyFile: secretFile('link key: 64 hexadecimal digits'),
+  transportKeyFile: secretFile('private key of the transport statements, PEM'),
+  inbox: optional(path('directory into which bundles are renamed')),
+  s3: optional(s3Source),
+});
+
+export const senderConfig = object('sluice sender: the staging side', {
+  stateDirectory: path('ledger, staging store and work area; private'),
+  refusedDirectory: path('where refused input goes, with its reason'),
+  controlSocket: path('Unix socket of the control interface'),
+  controlMode: withDefault(
+    string('file mode of the control socket, octal', { pattern: /^0[0-7]{3}$/, words: 'such as 0660' }),
+    '0660',
+  ),
+  http: withDefault(
+    object('read-only HTTP port', {
+      host: withDefault(string('address'), '127.0.0.1'),
+      port: withDefault(integer('TCP port', { min: 0, max: 65535 }), 9180),
+    }),
+    {},
+  ),
+  link: object('the one-way link', {
+    host: string('address of the isolated side'),
+    port: integer('UDP port', { min: 1, max: 65535 }),
+    io: withDefault(
+      oneOf('how the socket is written: native calls in batches, or node:dgram', ['auto', 'native', 'portable']),
+      'auto',
+    ),
+    rate: optional(rate('hard ceiling in Ethernet bits per second; without it there is none', { min: 1_000_000 })),
+    symbolBytes: withDefault(integer('E: bytes of an encoding symbol, a multiple of 16', { min: 64, max: 8896 }), 1408),
+    outageSurvived: withDefault(
+      duration('interleaving: length of an outage that costs at most half the repair', { min: 0, max: 1000 }),
+      '20ms',
+    ),
+    groupBytes: withDefault(bytes('most source bytes interleaved together', { min: 1_048_576, max: 2 ** 30 }), '64MiB'),
+    statementLead: withDefault(duration('between the statements and the first blob', { min: 0, max: 60_000 }), '250ms'),
+    fec: withDefault(
+      union('FEC profile', 'profile', {
+        robust: {},
+        fast: {},
+        explicit: {
+          maxBlock: integer('k of a full block', { min: 1, max: 250 }),
+          repair: integer('m of a full block', { min: 0, max: 254 }),
+        },
+      }),
+      { profile: 'robust' },
+    ),
+  }),
+  carousel: withDefault(
+    object('how often each bundle is sent', {
+      passes: withDefault(integer('full passes of each bundle', { min: 1, max: 100 }), 2),
+      gap: withDefault(duration('between the end of one pass and the start of the next', { min: 0 }), '10m'),
+    }),
+    {},
+  ),
+  heartbeat: withDefault(duration('how often each channel says that it lives', { min: 100, max: 60_000 }), '1s'),
+  channels: array('channels', channelConfig, { min: 1, max: 16 }),
+  limits: withDefault(
+    object('named limits', {
+      bundleBytes: withDefault(bytes('most content of one bundle', { min: 1 }), '64GiB'),
+      bundleEntries: withDefault(integer('most files of one bundle', { min: 1, max: 1_000_000 }), 200_000),
+      queuedBundles: withDefault(integer('bundles waiting for their first pass', { min: 1, max: 100_000 }), 1000),
+    }),
+    {},
+  ),
+});
+
+export type SenderConfig = Infer<typeof senderConfig>;
+export type ChannelConfig = SenderConfig['channels'][number];
