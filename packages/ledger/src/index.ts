@@ -1,5 +1,5 @@
 export { type Migration, openDatabase, transaction } from './database.ts';
 export { type ChainCheck, EventChain, EVENTS_SCHEMA, type LedgerEvent } from './events.ts';
 export { ImporterLedger } from './importer.ts';
-export { type BundleRecord, type BundleState, jobIdOf, ReceiverLedger } from './receiver.ts';
+export { type BundleRecord, type BundleState, ReceiverLedger } from './receiver.ts';
 export { type SealedBundle, type SealedObject, SenderLedger, type SealRequest, type SendState } from './sender.ts';

@@ -34,7 +34,7 @@ const MIGRATIONS: readonly Migration[] = [
     first_seen INTEGER NOT NULL, changed INTEGER NOT NULL
   ) STRICT;
   CREATE UNIQUE INDEX bundle_sequence ON bundles (channel, sequence) WHERE sequence > 0;
-  CREATE TABLE outbox (job TEXT PRIMARY KEY, bundle TEXT NOT NULL REFERENCES bundles (id), queued INTEGER NOT NULL) STRICT;
+  CREATE TABLE outbox (bundle TEXT PRIMARY KEY REFERENCES bundles (id), queued INTEGER NOT NULL) STRICT;
   CREATE TABLE versions (channel TEXT NOT NULL, type TEXT NOT NULL, target TEXT NOT NULL, version INTEGER NOT NULL,
     PRIMARY KEY (channel, type, target)) STRICT;
   CREATE TABLE announced (channel TEXT PRIMARY KEY, sequence INTEGER NOT NULL, head TEXT, sender_seconds INTEGER NOT NULL) STRICT;
@@ -57,9 +57,6 @@ interface Row {
 }
 
 const recordOf = ({ first_seen: firstSeen, number: _, ...row }: Row): BundleRecord => ({ ...row, firstSeen });
-
-/** The job of a bundle in the queue (docs/PROTOCOL.md B-6). */
-export const jobIdOf = (bundle: Digest): string => bundle.replace(':', '-');
 
 /** The isolated side's durable record: what arrived, what was refused, what is to be imported, what came of it. */
 export class ReceiverLedger {
@@ -135,9 +132,7 @@ export class ReceiverLedger {
           )
           .run(bundle.channel, type, target, version);
       }
-      this.#database
-        .prepare('INSERT OR IGNORE INTO outbox (job, bundle, queued) VALUES (?, ?, 0)')
-        .run(jobIdOf(id), id);
+      this.#database.prepare('INSERT OR IGNORE INTO outbox (bundle, queued) VALUES (?, 0)').run(id);
       this.#events.append('published', id, body);
     });
   }
@@ -149,23 +144,18 @@ export class ReceiverLedger {
     return (row as { version: number } | undefined)?.version;
   }
 
-  /** Jobs without a receipt, oldest first: what the queue must hold. */
-  outbox(): { readonly job: string; readonly bundle: Digest; readonly queued: boolean }[] {
+  /** Bundles without a receipt, oldest first: the jobs that the queue must hold. */
+  outbox(): { readonly bundle: Digest; readonly queued: boolean }[] {
     const rows = this.#database
-      .prepare(
-        'SELECT job, bundle, outbox.queued AS queued FROM outbox JOIN bundles ON bundles.id = bundle ORDER BY number',
-      )
-      .all() as unknown as { job: string; bundle: Digest; queued: number }[];
-    return rows.map(({ job, bundle, queued }) => ({ job, bundle, queued: queued === 1 }));
+      .prepare('SELECT bundle, outbox.queued AS queued FROM outbox JOIN bundles ON bundles.id = bundle ORDER BY number')
+      .all() as unknown as { bundle: Digest; queued: number }[];
+    return rows.map(({ bundle, queued }) => ({ bundle, queued: queued === 1 }));
   }
 
-  markQueued(job: string): void {
+  markQueued(bundle: Digest): void {
     transaction(this.#database, () => {
-      const row = this.#database.prepare('SELECT bundle FROM outbox WHERE job = ?').get(job) as
-        { bundle: Digest } | undefined;
-      if (row === undefined) return;
-      this.#database.prepare('UPDATE outbox SET queued = 1 WHERE job = ?').run(job);
-      if (this.bundle(row.bundle)?.state === 'published') this.#set(row.bundle, 'queued', '', '');
+      this.#database.prepare('UPDATE outbox SET queued = 1 WHERE bundle = ?').run(bundle);
+      if (this.bundle(bundle)?.state === 'published') this.#set(bundle, 'queued', '', '');
     });
   }
 

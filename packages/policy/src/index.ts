@@ -1,0 +1,8 @@
+export { openChannels, openStore, readVerifier } from './open.ts';
+export {
+  channelPolicyConfig,
+  type ChannelPolicyConfig,
+  redisConfig,
+  storeConfig,
+  type StoreConfig,
+} from './sections.ts';

@@ -1,0 +1,56 @@
+import { readFileSync } from 'node:fs';
+import { type ChannelPolicy, policyFault, type Verifier, type VerifyContext } from '@sluice/bundle';
+import { type BlobStore, OperationalError } from '@sluice/ports';
+import { openFsStore, openS3Store } from '@sluice/store';
+import { loadVerifier, sha256 } from '@sluice/trust';
+import type { ChannelPolicyConfig, StoreConfig } from './sections.ts';
+
+/** The store that the configuration names. */
+export async function openStore(config: StoreConfig): Promise<BlobStore> {
+  if (config.type === 'fs') return openFsStore(config.directory);
+  const { endpoint, bucket, prefix, region } = config;
+  const credentials = {
+    accessKeyId: config.accessKeyIdFile.text(),
+    secretAccessKey: config.secretAccessKeyFile.text(),
+  };
+  return openS3Store({ endpoint, bucket, prefix, region, credentials });
+}
+
+/** A public key file. @throws OperationalError `key-file`, naming the file */
+export function readVerifier(file: string): Verifier {
+  try {
+    return loadVerifier(readFileSync(file, 'utf8'));
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : 'unknown error';
+    throw new OperationalError('key-file', `the public key file ${file} cannot be used: ${why}`, {
+      retryable: false,
+      cause,
+    });
+  }
+}
+
+/** Policy and keys of each channel, ready for `bundle`'s verification. @throws OperationalError `policy-fault`, `key-file` */
+export function openChannels(channels: readonly ChannelPolicyConfig[]): ReadonlyMap<string, VerifyContext> {
+  const contexts = new Map<string, VerifyContext>();
+  for (const channel of channels) {
+    const transport = channel.transportKeyFiles.map(readVerifier);
+    const release = channel.releaseKeyFiles.map(readVerifier);
+    const policy: ChannelPolicy = {
+      channel: channel.name,
+      transportKeys: transport.map(({ keyid }) => keyid),
+      releaseKeys: release.map(({ keyid }) => keyid),
+      releaseSignatures: channel.releaseSignatures,
+      types: channel.types,
+      repositories: channel.repositories,
+      paths: channel.paths,
+      maxBytes: channel.maxBytes,
+      maxArtifacts: channel.maxArtifacts,
+    };
+    const fault = contexts.has(channel.name) ? `channel ${channel.name} is there twice` : policyFault(policy);
+    if (fault !== undefined)
+      throw new OperationalError('policy-fault', `${fault}; mend the channel's section`, { retryable: false });
+    const verifiers = new Map([...transport, ...release].map((verifier) => [verifier.keyid, verifier] as const));
+    contexts.set(channel.name, { policy, verifiers, sha256 });
+  }
+  return contexts;
+}

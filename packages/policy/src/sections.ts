@@ -1,0 +1,51 @@
+import {
+  array,
+  bytes,
+  type Infer,
+  integer,
+  object,
+  oneOf,
+  optional,
+  path,
+  secretFile,
+  string,
+  union,
+  url,
+  withDefault,
+} from '@sluice/base';
+
+const CHANNEL = { pattern: /^[a-z0-9][a-z0-9-]{0,31}$/, words: 'lower-case letters, digits and hyphens, at most 32' };
+
+/** Where published blobs lie: a directory, or a bucket of an S3 service. */
+export const storeConfig = union('content-addressed store of published blobs', 'type', {
+  fs: { directory: path('root of the store, on the file system of the spool so that blobs are renamed, not copied') },
+  s3: {
+    endpoint: url('S3 endpoint'),
+    bucket: string('bucket'),
+    prefix: withDefault(string('prefix of all keys', { min: 0 }), ''),
+    region: withDefault(string('region'), 'us-east-1'),
+    accessKeyIdFile: secretFile('access key id'),
+    secretAccessKeyFile: secretFile('secret access key'),
+  },
+});
+
+/** What one channel lets in, and whose signatures it believes. The importer has the same section and checks again. */
+export const channelPolicyConfig = object('policy of one channel; nothing here has a default', {
+  name: string('name of the channel, the same on both sides', CHANNEL),
+  transportKeyFiles: array('public keys of the sender, PEM', path('PEM file'), { min: 1, max: 16 }),
+  releaseKeyFiles: array('public keys that may approve releases, PEM', path('PEM file'), { min: 0, max: 64 }),
+  releaseSignatures: integer('different release keys that must have signed; 0 is for a lab', { min: 0, max: 16 }),
+  types: array('artifact types let in', oneOf('type', ['image', 'chart', 'cve-db', 'git', 'file']), { min: 1, max: 5 }),
+  repositories: array('globs of repositories let in', string('glob'), { min: 0, max: 256 }),
+  paths: array('globs of file paths let in', string('glob'), { min: 0, max: 256 }),
+  maxBytes: bytes('largest bundle', { min: 1 }),
+  maxArtifacts: integer('most artifacts in a bundle', { min: 1, max: 500_000 }),
+});
+
+export const redisConfig = object('Redis of the import queue; not trusted', {
+  url: url('redis:// or rediss:// address', ['redis:', 'rediss:']),
+  passwordFile: optional(secretFile('password')),
+});
+
+export type StoreConfig = Infer<typeof storeConfig>;
+export type ChannelPolicyConfig = Infer<typeof channelPolicyConfig>;

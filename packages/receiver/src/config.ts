@@ -1,0 +1,59 @@
+import { array, bytes, duration, type Infer, integer, object, optional, path, string, withDefault } from '@sluice/base';
+import { channelPolicyConfig, redisConfig, storeConfig } from '@sluice/policy';
+
+export const receiverConfig = object('sluice receiver: verifies, publishes and queues what link gathered', {
+  stateDirectory: path('ledger; private'),
+  quarantineDirectory: path('where refused bundles go, with their reason'),
+  quarantineBundles: withDefault(integer('refused bundles kept', { min: 1, max: 100_000 }), 1000),
+  linkSocket: path('Unix socket on which link reports'),
+  linkSocketMode: withDefault(
+    string('file mode of that socket, octal', { pattern: /^0[0-7]{3}$/, words: 'such as 0660' }),
+    '0660',
+  ),
+  link: optional(
+    object('the link process, where systemd does not run it', {
+      config: path('configuration file of sluice link'),
+      host: withDefault(string('address of the diode interface'), '0.0.0.0'),
+      port: integer('UDP port', { min: 1, max: 65535 }),
+      receiveBuffer: withDefault(
+        bytes('receive buffer asked of the kernel', { min: 65_536, max: 2 ** 31 - 1 }),
+        '64MiB',
+      ),
+    }),
+  ),
+  http: withDefault(
+    object('read-only HTTP port', {
+      host: withDefault(string('address'), '127.0.0.1'),
+      port: withDefault(integer('TCP port', { min: 0, max: 65535 }), 9181),
+    }),
+    {},
+  ),
+  channels: array('channels', channelPolicyConfig, { min: 1, max: 16 }),
+  store: storeConfig,
+  redis: redisConfig,
+  importerKeyFiles: array('public keys of the importers, which sign receipts', path('PEM file'), { min: 1, max: 64 }),
+  gates: withDefault(
+    array(
+      'external commands that have a say before a bundle is published, in this order',
+      object('a gate', {
+        name: string('name for log and ledger'),
+        command: array('program and arguments; no shell', string('word'), { min: 1, max: 64 }),
+        timeout: withDefault(duration('it is ended, and refuses, after this', { min: 100 }), '10m'),
+      }),
+      { max: 16 },
+    ),
+    [],
+  ),
+  linkQuietAfter: withDefault(
+    duration('without an authentic heartbeat for this long the link counts as down', { min: 1000 }),
+    '10s',
+  ),
+  limits: withDefault(
+    object('named limits', {
+      statementBytes: withDefault(bytes('largest statement envelope', { min: 4096, max: 2 ** 25 }), '24MiB'),
+    }),
+    {},
+  ),
+});
+
+export type ReceiverConfig = Infer<typeof receiverConfig>;

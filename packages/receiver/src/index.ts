@@ -1,0 +1,2 @@
+export { receiverConfig, type ReceiverConfig } from './config.ts';
+export { runReceiver } from './run.ts';

@@ -1,0 +1,78 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync } from 'node:fs';
+import type { Logger } from '@sluice/base';
+import { bindUdp } from '@sluice/udp';
+
+export interface SupervisorOptions {
+  /** Configuration file of link. */
+  readonly config: string;
+  readonly host: string;
+  readonly port: number;
+  readonly receiveBuffer: number;
+  /** Program and arguments before `link --config FILE`. */
+  readonly command: readonly string[];
+  readonly logger: Logger;
+}
+
+/** The descriptor under which the child finds its socket (sd_listen_fds(3)). */
+const SOCKET_FD = 3;
+const RESTART_MS = 500;
+
+/**
+ * Runs link where systemd does not: makes its UDP socket, hands it over, and starts link again when it ends. The socket
+ * stays open between, so what comes meanwhile waits in the kernel's buffer.
+ */
+export class LinkSupervisor {
+  readonly #options: SupervisorOptions;
+  readonly #socket: number;
+  #child: ChildProcess | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #stopping = false;
+  restarts = 0;
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+    this.#socket = bindUdp(options).fd;
+    this.#start();
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    clearTimeout(this.#timer);
+    const child = this.#child;
+    if (child !== undefined && child.exitCode === null && child.signalCode === null) {
+      const ended = new Promise((resolve) => child.once('exit', resolve));
+      child.kill('SIGTERM');
+      await ended;
+    }
+    closeSync(this.#socket);
+  }
+
+  #start(): void {
+    const { command, config, logger } = this.#options;
+    const [program, ...args] = command;
+    if (program === undefined) throw new Error('no command to run link with');
+    const { NOTIFY_SOCKET: _, WATCHDOG_USEC: __, LISTEN_PID: ___, ...env } = process.env;
+    const child = spawn(program, [...args, 'link', '--config', config], {
+      stdio: ['ignore', 'inherit', 'inherit', this.#socket],
+      env: { ...env, LISTEN_FDS: '1', LISTEN_FDNAMES: 'link' },
+    });
+    this.#child = child;
+    logger.info({ pid: child.pid, fd: SOCKET_FD }, 'link started');
+    child.once('error', (err) => {
+      logger.error({ err }, 'link could not be started');
+    });
+    child.once('exit', (code, signal) => {
+      if (this.#stopping) return;
+      this.restarts += 1;
+      logger.error({ code, signal }, 'link ended; it is started again');
+      this.#timer = setTimeout(() => {
+        this.#start();
+      }, RESTART_MS);
+    });
+  }
+}

@@ -1,0 +1,123 @@
+import type { Logger } from '@sluice/base';
+import { parseReceipt, type Verifier } from '@sluice/bundle';
+import type { ReceiverLedger } from '@sluice/ledger';
+import { type Digest, OperationalError } from '@sluice/ports';
+import { bundleOf, type ImportQueue } from '@sluice/queue';
+import { openEnvelope } from '@sluice/trust';
+
+export interface OutboxParts {
+  readonly ledger: ReceiverLedger;
+  readonly queue: ImportQueue;
+  readonly logger: Logger;
+  /** Keys of the importers. */
+  readonly importers: readonly Verifier[];
+  /** Something that Redis says is not believed: counted and shown. */
+  readonly onAlarm: (code: 'receipt-forged' | 'receipt-malformed' | 'import-refused') => void;
+}
+
+/**
+ * Keeps the queue as the ledger says it must be, and takes receipts back. Redis is not trusted: a job that is lost there is
+ * queued again, a result counts only with an importer's signature.
+ */
+export class Outbox {
+  readonly #parts: OutboxParts;
+  #running: Promise<void> | undefined;
+  #again = false;
+  #unavailable = false;
+
+  constructor(parts: OutboxParts) {
+    this.#parts = parts;
+  }
+
+  /** True while Redis does not answer. */
+  get unavailable(): boolean {
+    return this.#unavailable;
+  }
+
+  /** Looks at every bundle without a receipt: queues what is not in the queue, takes results that were missed. One look at a time. */
+  reconcile(): Promise<void> {
+    if (this.#running !== undefined) {
+      this.#again = true;
+      return this.#running;
+    }
+    this.#running = this.#rounds().finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
+  }
+
+  /** A job ended, says Redis. */
+  completed(jobId: string, receipt: string): void {
+    const bundle = bundleOf(jobId);
+    if (bundle === undefined || this.#parts.ledger.bundle(bundle) === undefined) {
+      this.#alarm('receipt-forged', { job: jobId }, 'a job of a bundle that was never published ended in the queue');
+      return;
+    }
+    this.#take(bundle, receipt);
+  }
+
+  async #rounds(): Promise<void> {
+    do {
+      this.#again = false;
+      try {
+        for (const { bundle, queued } of this.#parts.ledger.outbox()) await this.#look(bundle, queued);
+        this.#unavailable = false;
+      } catch (error) {
+        if (!(error instanceof OperationalError)) throw error;
+        if (!this.#unavailable)
+          this.#parts.logger.warn(
+            { code: error.code, err: error },
+            'the import queue is unavailable; what is published waits in the outbox',
+          );
+        this.#unavailable = true;
+      }
+    } while (this.#again);
+  }
+
+  async #look(bundle: Digest, queued: boolean): Promise<void> {
+    const { queue, ledger, logger } = this.#parts;
+    const { state, receipt } = await queue.status(bundle);
+    if (state === 'completed' && receipt !== undefined && this.#take(bundle, receipt)) return;
+    if (state === 'absent' || state === 'failed' || state === 'completed') {
+      await queue.enqueue(bundle, { again: true });
+      logger.info({ bundle, again: queued }, 'queued for import');
+    }
+    if (!queued) ledger.markQueued(bundle);
+  }
+
+  /** Takes a receipt if an importer signed it for this bundle. */
+  #take(bundle: Digest, text: string): boolean {
+    const { ledger, logger, importers } = this.#parts;
+    const envelope = Buffer.from(text);
+    const opened = openEnvelope(envelope, importers);
+    if (!opened.ok)
+      return this.#alarm(
+        'receipt-malformed',
+        { bundle, code: opened.error.code },
+        'a result in the queue is no receipt',
+      );
+    if (opened.value.signer === undefined)
+      return this.#alarm('receipt-forged', { bundle }, 'a receipt in the queue is not signed by an importer');
+    const receipt = parseReceipt(opened.value.payload);
+    if (!receipt.ok)
+      return this.#alarm('receipt-malformed', { bundle, code: receipt.error.code }, 'a signed receipt does not parse');
+    const { result, code } = receipt.value;
+    if (receipt.value.bundle !== bundle)
+      return this.#alarm('receipt-forged', { bundle }, 'a receipt in the queue is of another bundle');
+    if (ledger.bundle(bundle)?.state === 'imported') return true;
+    ledger.recordReceipt(bundle, result === 'imported' ? 'imported' : 'failed', code, envelope);
+    if (result === 'imported') logger.info({ bundle, artifacts: receipt.value.artifacts.length }, 'imported');
+    else this.#alarm('import-refused', { bundle, result, code }, 'the importer did not take the bundle');
+    return true;
+  }
+
+  #alarm(
+    code: 'receipt-forged' | 'receipt-malformed' | 'import-refused',
+    fields: Readonly<Record<string, unknown>>,
+    message: string,
+  ): false {
+    this.#parts.onAlarm(code);
+    this.#parts.logger.error({ ...fields, alarm: code }, message);
+    return false;
+  }
+}

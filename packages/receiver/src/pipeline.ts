@@ -1,0 +1,337 @@
+import { readFile } from 'node:fs/promises';
+import {
+  checkChain,
+  kindOfStatement,
+  parseEnvelope,
+  targetName,
+  type VerifiedRelease,
+  type VerifiedTransport,
+  verifyRelease,
+  verifyTransport,
+  type VerifyContext,
+} from '@sluice/bundle';
+import type { Logger } from '@sluice/base';
+import type { ReceiverLedger } from '@sluice/ledger';
+import { ALLOW_DIGESTS, type BlobStore, type Digest, type ReceiverToLink, type Refusal } from '@sluice/ports';
+import { Contents, holds } from './contents.ts';
+import type { Gate } from './gates.ts';
+import { Inventory, type SpooledObject } from './inventory.ts';
+import { storeBundle } from './publish.ts';
+import type { Quarantine } from './quarantine.ts';
+import { Turns } from './turns.ts';
+import { type VerifiedBundle, verifyBundle } from './verify.ts';
+
+const STATEMENT_TYPE = 'application/vnd.dsse.envelope.v1+json';
+
+export interface PipelineParts {
+  readonly store: BlobStore;
+  readonly ledger: ReceiverLedger;
+  readonly logger: Logger;
+  /** Policy and keys of each channel. */
+  readonly channels: ReadonlyMap<string, VerifyContext>;
+  readonly gates: readonly Gate[];
+  readonly quarantine: Quarantine;
+  /** Largest statement envelope, bytes. */
+  readonly statementBytes: number;
+  readonly toLink: (message: ReceiverToLink) => void;
+  /** A bundle is in the outbox. */
+  readonly onPublished: (bundle: Digest) => void;
+}
+
+/** How long until a step that failed for reasons outside is tried again. */
+const RETRY_MS = 5000;
+
+/** A bundle whose transport statement holds, while it is not published or refused. */
+interface OpenBundle {
+  readonly transport: VerifiedTransport;
+  release: VerifiedRelease | undefined;
+  verifying: boolean;
+}
+
+/**
+ * The order of stops on the isolated side, after link:
+ *
+ *   13 verify    statement -> transport -> chain -> release -> policy -> contents -> closures -> gates
+ *   14 publish   storeBundle, ledger with outbox, link told that it may forget
+ *
+ * Link names whole objects again whenever either side restarts, so nothing here needs to be remembered but the ledger.
+ */
+export class ReceiverPipeline {
+  readonly #parts: PipelineParts;
+  readonly #inventory = new Inventory();
+  readonly #open = new Map<Digest, OpenBundle>();
+  /** Objects, by channel and digest, of bundles that are over but whose statement is still in the spool. */
+  readonly #over = new Set<string>();
+  /** Statements are judged one after the other, bundles too; a large bundle does not hold up statements. */
+  readonly #statements: Turns;
+  readonly #bundles: Turns;
+
+  constructor(parts: PipelineParts) {
+    this.#parts = parts;
+    this.#statements = new Turns();
+    this.#bundles = new Turns();
+  }
+
+  /** Bundles under way. */
+  get open(): readonly { readonly transport: VerifiedTransport; readonly whole: number }[] {
+    return [...this.#open.values()].map(({ transport }) => ({ transport, whole: this.#whole(transport) }));
+  }
+
+  /** Link connected anew: what it has, it says again. */
+  linkConnected(): void {
+    this.#inventory.clear();
+    this.#over.clear();
+  }
+
+  /** A whole object lies in the spool. */
+  async object(object: SpooledObject): Promise<void> {
+    if (!this.#parts.channels.has(object.channel)) return;
+    this.#inventory.add(object);
+    if (object.contentType === STATEMENT_TYPE)
+      await this.#statements.take(() => this.#tried(object, () => this.#statement(object)));
+    else if (this.#over.has(`${object.channel}/${object.digest}`)) this.#settle(object);
+    else {
+      for (const bundle of this.#open.values()) {
+        if (bundle.transport.statement.channel === object.channel) this.#proceed(bundle);
+      }
+    }
+  }
+
+  /** Resolves when all that was under way is settled. */
+  async idle(): Promise<void> {
+    await this.#statements.idle();
+    await this.#bundles.idle();
+  }
+
+  async #statement(object: SpooledObject): Promise<void> {
+    const context = this.#parts.channels.get(object.channel);
+    if (context === undefined) return;
+    if (object.size > this.#parts.statementBytes) {
+      await this.#refuse(
+        object.digest,
+        object.channel,
+        { code: 'statement-too-large', detail: `${String(object.size)} bytes` },
+        [object],
+      );
+      return;
+    }
+    if (!(await holds(object))) {
+      this.#again(object);
+      return;
+    }
+    const bytes = await readFile(object.path);
+    const envelope = parseEnvelope(bytes);
+    const kind = envelope.ok ? kindOfStatement(envelope.value.payload) : undefined;
+    if (kind === 'release') {
+      for (const bundle of this.#open.values()) await this.#release(bundle);
+      return;
+    }
+    const known = this.#parts.ledger.bundle(object.digest);
+    const transport = verifyTransport(bytes, context);
+    if (known !== undefined && known.state !== 'receiving') {
+      if (transport.ok) this.#close(transport.value);
+      else this.#settle(object);
+      return;
+    }
+    if (!transport.ok) {
+      await this.#refuse(object.digest, object.channel, transport.error, [object]);
+      return;
+    }
+    await this.#transport(transport.value, object);
+  }
+
+  async #transport(transport: VerifiedTransport, object: SpooledObject): Promise<void> {
+    const { ledger, logger } = this.#parts;
+    const { id, statement } = transport;
+    const { channel, sequence, bytes } = statement;
+    const chain = checkChain(transport, { takenBy: (number) => ledger.takenBy(channel, number) });
+    if (!chain.ok) {
+      await this.#refuse(id, channel, chain.error, [object]);
+      return;
+    }
+    if (chain.value === 'new') {
+      ledger.received({ id, channel, sequence, release: statement.release.digest, bytes });
+      logger.info(
+        { bundle: id, channel, sequence, bytes, objects: statement.objects.length },
+        'transport statement holds',
+      );
+    }
+    const bundle = this.#open.get(id) ?? { transport, release: undefined, verifying: false };
+    this.#open.set(id, bundle);
+    await this.#release(bundle);
+  }
+
+  /** The release statement of a bundle, once it is there: policy, and leave for the blobs to come in. */
+  async #release(bundle: OpenBundle): Promise<void> {
+    if (bundle.release !== undefined) return;
+    const { ledger, logger, channels } = this.#parts;
+    const { id, statement } = bundle.transport;
+    const { channel } = statement;
+    const object = this.#inventory.get(channel, statement.release.digest);
+    const context = channels.get(channel);
+    if (object === undefined || context === undefined) return;
+    if (object.size > this.#parts.statementBytes || !(await holds(object))) {
+      this.#again(object);
+      return;
+    }
+    const release = verifyRelease(await readFile(object.path), bundle.transport, {
+      ...context,
+      versionOf: (type, target) => ledger.versionOf(channel, type, target),
+    });
+    if (!release.ok) {
+      await this.#refuseBundle(bundle.transport, release.error);
+      return;
+    }
+    bundle.release = release.value;
+    const { name, artifacts } = release.value.statement;
+    logger.info(
+      { bundle: id, channel, release: name, artifacts: artifacts.length, signers: release.value.signers.length },
+      'release statement holds',
+    );
+    const digests = statement.objects.map(({ digest }) => digest);
+    for (let i = 0; i < digests.length; i += ALLOW_DIGESTS) {
+      this.#parts.toLink({ type: 'allow', channel, digests: digests.slice(i, i + ALLOW_DIGESTS) });
+    }
+    this.#proceed(bundle);
+  }
+
+  #whole({ statement }: VerifiedTransport): number {
+    return statement.objects.filter(({ digest }) => this.#inventory.get(statement.channel, digest) !== undefined)
+      .length;
+  }
+
+  /** Verifies the bundle when all of it seems to be there. */
+  #proceed(bundle: OpenBundle): void {
+    if (bundle.release === undefined || bundle.verifying) return;
+    bundle.verifying = true;
+    void this.#bundles.take(async () => {
+      // What comes from here on may be what was missing: it asks anew.
+      bundle.verifying = false;
+      const done = await this.#tried(bundle.transport.id, () => this.#verifyAndPublish(bundle));
+      if (!done)
+        setTimeout(() => {
+          this.#proceed(bundle);
+        }, RETRY_MS);
+    });
+  }
+
+  /** Runs a step; where the world fails (store, disk) it says so, and the step is tried again later. */
+  async #tried(about: SpooledObject | Digest, step: () => Promise<void>): Promise<boolean> {
+    try {
+      await step();
+      return true;
+    } catch (error) {
+      const { code } = error as { readonly code?: unknown };
+      if (typeof code !== 'string') throw error;
+      const name = typeof about === 'string' ? { bundle: about } : { object: about.digest, channel: about.channel };
+      this.#parts.logger.error({ ...name, code, err: error }, 'a step failed and will be tried again');
+      return false;
+    }
+  }
+
+  async #complete({ statement }: VerifiedTransport): Promise<boolean> {
+    for (const { digest, contentType } of statement.objects) {
+      if (this.#inventory.get(statement.channel, digest) !== undefined) continue;
+      if (contentType === 'application/x-tar' || (await this.#parts.store.stat(digest)) === undefined) return false;
+    }
+    return true;
+  }
+
+  async #verifyAndPublish({ transport, release }: OpenBundle): Promise<void> {
+    const { store, gates, logger } = this.#parts;
+    if (release === undefined || !this.#open.has(transport.id) || !(await this.#complete(transport))) return;
+    const { channel, objects } = transport.statement;
+    const opened = await Contents.open(objects, (digest) => this.#inventory.get(channel, digest), store);
+    if (!opened.ok) {
+      await this.#refuseBundle(transport, opened.error);
+      return;
+    }
+    if (opened.value.type === 'again') {
+      for (const object of opened.value.bad) this.#again(object);
+      return;
+    }
+    const verified = await verifyBundle(transport, release, opened.value.contents, { store, gates });
+    if (!verified.ok) {
+      await this.#refuseBundle(transport, verified.error);
+      return;
+    }
+    logger.info({ bundle: transport.id, channel, blobs: verified.value.blobs.length }, 'verified');
+    await storeBundle(verified.value, store);
+    this.#record(verified.value);
+  }
+
+  #record({ transport, release, blobs, gates }: VerifiedBundle): void {
+    const { ledger, logger } = this.#parts;
+    const { id, statement } = transport;
+    const versions = release.statement.artifacts.flatMap(({ type, target, version }) =>
+      version === undefined ? [] : [{ type, target: targetName(target), version }],
+    );
+    const { signers } = release;
+    ledger.publish(id, release.statement.name, versions, {
+      release: release.digest,
+      signers,
+      blobs: blobs.length,
+      gates,
+    });
+    logger.info({ bundle: id, channel: statement.channel, sequence: statement.sequence }, 'published');
+    this.#close(transport);
+    this.#parts.onPublished(id);
+  }
+
+  async #refuseBundle(transport: VerifiedTransport, refusal: Refusal): Promise<void> {
+    const { id, statement } = transport;
+    const wanted = [id, statement.release.digest];
+    const statements = wanted.map((digest) => this.#inventory.get(statement.channel, digest));
+    await this.#refuse(
+      id,
+      statement.channel,
+      refusal,
+      statements.filter((object) => object !== undefined),
+    );
+    this.#close(transport);
+  }
+
+  /** Into quarantine: the statements with the reason; of the rest nothing is kept. */
+  async #refuse(id: Digest, channel: string, refusal: Refusal, statements: readonly SpooledObject[]): Promise<void> {
+    const { ledger, logger, quarantine } = this.#parts;
+    await quarantine.keep(id, channel, refusal, statements);
+    ledger.quarantine({ id, channel }, refusal.code, refusal.detail);
+    logger.error({ bundle: id, channel, code: refusal.code, detail: refusal.detail }, 'quarantined');
+    for (const object of statements) this.#settle(object);
+  }
+
+  /** The bundle is over: link may forget its objects. */
+  #close({ id, statement }: VerifiedTransport): void {
+    this.#open.delete(id);
+    const stillWanted = new Set(
+      [...this.#open.values()]
+        .filter((other) => other.transport.statement.channel === statement.channel)
+        .flatMap((other) => [
+          other.transport.statement.release.digest,
+          ...other.transport.statement.objects.map(({ digest }) => digest),
+        ]),
+    );
+    for (const digest of [id, statement.release.digest, ...statement.objects.map((object) => object.digest)]) {
+      const object = this.#inventory.get(statement.channel, digest);
+      if (stillWanted.has(digest)) continue;
+      this.#over.add(`${statement.channel}/${digest}`);
+      if (object !== undefined) this.#settle(object);
+    }
+  }
+
+  #settle({ channel, digest, key }: SpooledObject): void {
+    this.#inventory.remove(channel, digest);
+    this.#parts.toLink({ type: 'settle', channel, key });
+  }
+
+  /** The spool's bytes are not what they were when they came: a later pass brings them again. */
+  #again(object: SpooledObject): void {
+    const { channel, digest, key } = object;
+    this.#parts.logger.warn(
+      { channel, object: digest },
+      'an object in the spool is not what its digest says; it is gathered again',
+    );
+    this.#inventory.remove(channel, digest);
+    this.#parts.toLink({ type: 'forget', channel, key });
+  }
+}

@@ -1,0 +1,236 @@
+import { join } from 'node:path';
+import {
+  createNotifier,
+  digestOfConfig,
+  installShutdown,
+  loadConfig,
+  type LinePeer,
+  type Logger,
+  serveLines,
+  startWatchdog,
+} from '@sluice/base';
+import { createHealth, createLogger, createMetrics, type Page, type PageRequest, startHttp } from '@sluice/chassis';
+import { ReceiverLedger } from '@sluice/ledger';
+import { type LinkToReceiver, parseLinkMessage, type ReceiverToLink } from '@sluice/ports';
+import { openChannels, openStore, readVerifier } from '@sluice/policy';
+import { openQueue } from '@sluice/queue';
+import { unixDatagramSend } from '@sluice/udp';
+import { receiverConfig, type ReceiverConfig } from './config.ts';
+import { addChecks } from './checks.ts';
+import { parseHeartbeat } from './heartbeat.ts';
+import { LinkState } from './link-state.ts';
+import { LinkSupervisor } from './link-supervisor.ts';
+import { addMetrics } from './metrics.ts';
+import { Outbox } from './outbox.ts';
+import { ReceiverPipeline } from './pipeline.ts';
+import { Quarantine } from './quarantine.ts';
+
+/** How often the outbox is held against the queue. */
+const RECONCILE_MS = 5000;
+/** Missing sequence numbers shown of one channel. */
+const MISSING_SHOWN = 100;
+
+/** What `sluice receiver --config FILE` does. `command` runs this program again, for link. */
+export async function runReceiver(configFile: string, command: readonly string[]): Promise<void> {
+  const config = loadConfig(configFile, receiverConfig);
+  const logger = createLogger('receiver');
+  const notifier = createNotifier({ send: unixDatagramSend });
+  const shutdown = installShutdown({ logger, notifier });
+  const ledger = new ReceiverLedger(join(config.stateDirectory, 'ledger.sqlite'));
+  shutdown.add('ledger', () => {
+    ledger.close();
+  });
+  const channels = openChannels(config.channels);
+  const store = await openStore(config.store);
+  const metrics = createMetrics();
+  const alarms = metrics.counter({
+    name: 'sluice_receiver_alarms_total',
+    help: 'Alarms raised, by code.',
+    labels: ['code'],
+  });
+  const queue = openQueue({
+    redis: {
+      url: config.redis.url,
+      ...(config.redis.passwordFile === undefined ? {} : { password: config.redis.passwordFile.text() }),
+    },
+  });
+  shutdown.add('queue', () => queue.close());
+  const outbox = new Outbox({
+    ledger,
+    queue,
+    logger,
+    importers: config.importerKeyFiles.map(readVerifier),
+    onAlarm: (code) => {
+      alarms.inc({ code });
+    },
+  });
+  const link = new LinkState();
+  const peers = new Set<LinePeer<ReceiverToLink>>();
+  const pipeline = new ReceiverPipeline({
+    store,
+    ledger,
+    logger,
+    channels,
+    gates: config.gates.map(({ name, command: words, timeout }) => ({ name, command: words, timeoutMs: timeout })),
+    quarantine: new Quarantine(config.quarantineDirectory, config.quarantineBundles),
+    statementBytes: config.limits.statementBytes,
+    toLink: (message) => {
+      for (const peer of peers) peer.send(message);
+    },
+    onPublished: () => void outbox.reconcile(),
+  });
+  shutdown.add('pipeline', () => pipeline.idle());
+  const stopListening = queue.onResult((result) => {
+    if (result.outcome === 'completed') outbox.completed(result.bundle, result.receipt);
+    else void outbox.reconcile();
+  });
+  shutdown.add('results', stopListening);
+  const server = await serveLines<LinkToReceiver, ReceiverToLink>({
+    path: config.linkSocket,
+    access: { mode: Number.parseInt(config.linkSocketMode, 8) },
+    parse: (value) => {
+      const message = parseLinkMessage(value);
+      return message === undefined ? { ok: false, error: 'not a message of link' } : { ok: true, value: message };
+    },
+    onConnect: (peer) => {
+      peers.add(peer);
+      void peer.closed.then(() => peers.delete(peer));
+    },
+    onMessage: (message) => handle(message, { pipeline, ledger, link, logger, channels }),
+    onFault: ({ code, detail }) => {
+      logger.error({ code, detail }, 'link said something that is no message');
+    },
+  });
+  shutdown.add('link socket', () => server.close());
+  startSupervisor(config, command, logger, shutdown);
+  const timer = setInterval(() => void outbox.reconcile(), RECONCILE_MS);
+  shutdown.add('reconciler', () => {
+    clearInterval(timer);
+  });
+  const missing = (channel: string): readonly number[] => ledger.missing(channel, MISSING_SHOWN);
+  const parts = {
+    ledger,
+    link,
+    outbox,
+    queue,
+    pipeline,
+    missing,
+    channels: [...channels.keys()],
+    quietAfterMs: config.linkQuietAfter,
+  };
+  const health = createHealth({ description: 'sluice receiver' });
+  addChecks(health, parts);
+  addMetrics(metrics, parts);
+  const http = await startHttp({
+    ...config.http,
+    health,
+    metrics,
+    logger,
+    status: () => statusOf(parts, config),
+    bundles: (page) => bundlesPage(ledger, page),
+  });
+  shutdown.add('http', () => http.close());
+  startWatchdog(notifier, { progress: () => true });
+  notifier.ready();
+  notifier.status(`listening, status at ${http.origin}/v1/status`);
+  logger.info({ http: http.origin, channels: [...channels.keys()] }, 'receiver ready');
+  await outbox.reconcile();
+}
+
+function startSupervisor(
+  config: ReceiverConfig,
+  command: readonly string[],
+  logger: Logger,
+  shutdown: ReturnType<typeof installShutdown>,
+): void {
+  if (config.link === undefined) return;
+  const supervisor = new LinkSupervisor({ ...config.link, command, logger });
+  shutdown.add('link', () => supervisor.stop());
+}
+
+interface HandleParts {
+  readonly pipeline: ReceiverPipeline;
+  readonly ledger: ReceiverLedger;
+  readonly link: LinkState;
+  readonly logger: Logger;
+  readonly channels: ReadonlyMap<string, unknown>;
+}
+
+async function handle(
+  message: LinkToReceiver,
+  { pipeline, ledger, link, logger, channels }: HandleParts,
+): Promise<void> {
+  switch (message.type) {
+    case 'hello':
+      pipeline.linkConnected();
+      link.hello(message);
+      logger.info({ io: message.io, receiveBuffer: message.receiveBuffer, session: message.tsi }, 'link connected');
+      break;
+    case 'object':
+      await pipeline.object(message);
+      break;
+    case 'heartbeat': {
+      const heartbeat = channels.has(message.channel) ? parseHeartbeat(message.body) : undefined;
+      if (heartbeat === undefined) break;
+      ledger.announce(message.channel, heartbeat.sequence, heartbeat.head, heartbeat.seconds);
+      link.heartbeat(message.channel, heartbeat);
+      break;
+    }
+    case 'progress':
+      link.progress(message);
+      break;
+    case 'margin':
+      link.margin(message);
+      break;
+    case 'alarm':
+      link.alarm(message.code, message.detail);
+      logger.error({ alarm: message.code, detail: message.detail }, 'link raises an alarm');
+      break;
+    case 'status':
+      link.status(message);
+  }
+}
+
+interface StatusParts {
+  readonly ledger: ReceiverLedger;
+  readonly link: LinkState;
+  readonly outbox: Outbox;
+  readonly pipeline: ReceiverPipeline;
+  readonly missing: (channel: string) => readonly number[];
+  readonly channels: readonly string[];
+}
+
+function statusOf({ ledger, link, outbox, pipeline, missing, channels }: StatusParts, config: ReceiverConfig): unknown {
+  return {
+    config: digestOfConfig(config),
+    link: link.view(),
+    channels: channels.map((name) => {
+      const policy = config.channels.find((channel) => channel.name === name);
+      return {
+        name,
+        releaseSignatures: policy?.releaseSignatures,
+        heartbeat: link.heartbeatOf(name),
+        missing: missing(name),
+      };
+    }),
+    open: pipeline.open.map(({ transport, whole }) => ({
+      bundle: transport.id,
+      channel: transport.statement.channel,
+      sequence: transport.statement.sequence,
+      objects: transport.statement.objects.length,
+      whole,
+    })),
+    outbox: { waiting: ledger.outbox().length, queueAvailable: !outbox.unavailable },
+    bundles: Object.fromEntries(
+      (['receiving', 'published', 'queued', 'imported', 'failed', 'quarantined'] as const).map((state) => [
+        state,
+        ledger.count(state),
+      ]),
+    ),
+  };
+}
+
+function bundlesPage(ledger: ReceiverLedger, { limit, cursor }: PageRequest): Page {
+  const { bundles, next } = ledger.list(limit, cursor === undefined ? undefined : Number(cursor));
+  return { items: bundles, next: next?.toString() };
+}
