@@ -1,0 +1,57 @@
+import type { Readable } from 'node:stream';
+import type { Logger, Shutdown } from '@sluice/base';
+import { HttpProblem, startControl } from '@sluice/chassis';
+import type { SenderLedger } from '@sluice/ledger';
+import { type Intake, receiveSubmitStream } from '@sluice/sources';
+import type { SenderConfig } from './config.ts';
+import type { PipelineParts } from './pipeline.ts';
+
+export interface ControlParts {
+  readonly intakes: ReadonlyMap<string, Intake>;
+  readonly ledger: SenderLedger;
+  readonly logger: Logger;
+  readonly shutdown: Shutdown;
+  readonly pipeline: PipelineParts;
+}
+
+const NAME = /^[\w.@+-][\w.@+ -]{0,99}$/;
+
+/**
+ * The control socket. `POST /v1/submit?channel=NAME&name=NAME` with a tar of the bundle directory: the caller streams what
+ * it can read, the daemon opens no path that it was given.
+ */
+export async function startControlSocket(
+  config: SenderConfig,
+  { intakes, ledger, logger, shutdown, pipeline }: ControlParts,
+): Promise<void> {
+  const control = await startControl({
+    socketPath: config.controlSocket,
+    mode: Number.parseInt(config.controlMode, 8),
+    logger,
+    routes: (app) => {
+      app.post<{ Querystring: { channel?: string; name?: string }; Body: Readable }>(
+        '/v1/submit',
+        async (request, reply) => {
+          const { channel = only(config), name = 'submission' } = request.query;
+          const intake = intakes.get(channel);
+          if (intake === undefined)
+            throw new HttpProblem(
+              404,
+              `There is no channel "${channel}"; channels are ${[...intakes.keys()].join(', ')}.`,
+            );
+          if (!NAME.test(name))
+            throw new HttpProblem(400, 'name holds characters that a submission may not be named with.');
+          const outcome = await intake.receive(name, (directory) =>
+            receiveSubmitStream(request.body, directory, pipeline.scanLimits),
+          );
+          if (!outcome.ok) return reply.code(422).send({ status: 'refused', ...outcome.error });
+          const { sequence, id } = ledger.head(channel);
+          return reply.send({ status: 'sealed', channel, sequence, bundle: id });
+        },
+      );
+    },
+  });
+  shutdown.add('control', () => control.close());
+}
+
+const only = ({ channels }: SenderConfig): string => (channels.length === 1 ? (channels[0]?.name ?? '') : '');

@@ -1,0 +1,2 @@
+export { senderConfig, type SenderConfig } from './config.ts';
+export { runSender } from './run.ts';
