@@ -21,7 +21,7 @@ export const REGISTRY_CODES = {
   'replication-active': 'transient',
   'replication-failed': 'transient',
   'replication-timeout': 'transient',
-  'replication-digest-missing': 'transient',
+  'replication-digest-missing': 'operator',
   'registry-tls': 'operator',
   'registry-redirect': 'operator',
   'registry-not-found': 'operator',

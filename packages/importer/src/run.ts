@@ -1,0 +1,171 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  createNotifier,
+  digestOfConfig,
+  installShutdown,
+  loadConfig,
+  type Logger,
+  startWatchdog,
+  systemClock,
+} from '@sluice/base';
+import { createHealth, createLogger, createMetrics, type Health, startHttp } from '@sluice/chassis';
+import { ImporterLedger } from '@sluice/ledger';
+import { openChannels, openStore } from '@sluice/policy';
+import { type ImportWorker, openQueue, type ImportQueue, startWorker } from '@sluice/queue';
+import { type AuthorizedOptions, openHarbor, openRegistry } from '@sluice/registry';
+import { loadSigner } from '@sluice/trust';
+import { importerConfig, type ImporterConfig } from './config.ts';
+import { FileSite } from './files.ts';
+import { Jobs } from './jobs.ts';
+import type { ImportPorts } from './pipeline.ts';
+import { paceOf } from './retry.ts';
+
+/** No byte sent, no answer, no replication looked at for this long: the watchdog lets systemd end the process. */
+const STILL_MAX_MS = 30 * 60_000;
+/** A job in hand gets this long to end when the process stops; it is taken up again otherwise. */
+const STOP_GRACE_MS = 5000;
+
+/** What `sluice importer --config FILE` does. */
+export async function runImporter(configFile: string): Promise<void> {
+  const config = loadConfig(configFile, importerConfig);
+  const logger = createLogger('importer');
+  const notifier = createNotifier();
+  const shutdown = installShutdown({ logger, notifier });
+  const importer = await startImporter(config, logger);
+  shutdown.add('importer', () => importer.close());
+  const watchdog = startWatchdog(notifier, {
+    progress: () => importer.jobs.stillMs < STILL_MAX_MS,
+    onStall: () => {
+      logger.error({ active: importer.jobs.active }, 'the import does not move');
+    },
+  });
+  shutdown.add('watchdog', () => {
+    watchdog.stop();
+  });
+  notifier.ready();
+  notifier.status(`working, status at ${importer.origin}/v1/status`);
+}
+
+export interface Importer {
+  /** Of the read-only HTTP port. */
+  readonly origin: string;
+  readonly jobs: Jobs;
+  close(): Promise<void>;
+}
+
+/** Opens everything and begins to work. Redis, Harbor and the destinations may all be absent. */
+export async function startImporter(config: ImporterConfig, logger: Logger): Promise<Importer> {
+  const metrics = createMetrics();
+  const ledger = new ImporterLedger(join(config.stateDirectory, 'ledger.sqlite'));
+  const ports = await openPorts(config, ledger);
+  const jobs = new Jobs({ ports, logger, metrics });
+  const redis = {
+    url: config.redis.url,
+    ...(config.redis.passwordFile === undefined ? {} : { password: config.redis.passwordFile.text() }),
+  };
+  const onError = (error: Error): void => {
+    logger.debug({ err: error }, 'Redis');
+  };
+  const queue = openQueue({ redis, onError });
+  const worker = startWorker({
+    redis,
+    onError,
+    handle: (job) => jobs.handle(job),
+    pace: (error, attempts) => paceOf(error, attempts, config.retry),
+  });
+  const health = createHealth({ description: 'sluice importer' });
+  addChecks(health, { config, jobs, queue, ports });
+  const http = await startHttp({
+    ...config.http,
+    health,
+    metrics,
+    logger,
+    status: () => statusOf(config, jobs, worker),
+  });
+  logger.info({ http: http.origin, site: config.harbor.site }, 'importer ready');
+  const close = async (): Promise<void> => {
+    await http.close();
+    await worker.close(STOP_GRACE_MS);
+    await queue.close();
+    for (const { registry } of [ports.home, ...ports.destinations]) registry.close();
+    ports.home.harbor.close();
+    ledger.close();
+  };
+  return { origin: http.origin, jobs, close };
+}
+
+type ServerConfig = ImporterConfig['harbor'] | ImporterConfig['sites'][number];
+
+function clientOptions({ url, username, passwordFile, caFile, tokenHosts }: ServerConfig): AuthorizedOptions {
+  const ca = caFile === undefined ? {} : { ca: readFileSync(caFile, 'utf8') };
+  return { url, credentials: { username, password: passwordFile.text() }, tokenHosts, ...ca };
+}
+
+async function openPorts(config: ImporterConfig, ledger: ImporterLedger): Promise<Omit<ImportPorts, 'onEvent'>> {
+  const home = clientOptions(config.harbor);
+  return {
+    store: await openStore(config.store),
+    trust: openChannels(config.channels),
+    ledger,
+    home: { name: config.harbor.site, registry: openRegistry(home), harbor: openHarbor(home) },
+    destinations: config.sites.map((site) => ({ name: site.name, registry: openRegistry(clientOptions(site)) })),
+    replicationPolicies: config.replicationPolicies,
+    replication: { pollMs: config.replicationPoll, deadlineMs: config.replicationDeadline },
+    projects: config.projects,
+    files: config.files === undefined ? undefined : new FileSite(config.files.directory),
+    signer: loadSigner(config.receiptKeyFile.text()),
+    seconds: () => systemClock.wallSeconds(),
+  };
+}
+
+interface CheckParts {
+  readonly config: ImporterConfig;
+  readonly jobs: Jobs;
+  readonly queue: ImportQueue;
+  readonly ports: Omit<ImportPorts, 'onEvent'>;
+}
+
+/** An absent Harbor or Redis is no reason to restart us. */
+function addChecks(health: Health, { jobs, queue, ports }: CheckParts): void {
+  health.add({
+    name: 'queue:redis',
+    gates: 'ready',
+    check: async () => {
+      const { reachable, reasons } = await queue.health();
+      if (!reachable) return { status: 'fail', output: reasons.join(' ') };
+      return reasons.length === 0 ? { status: 'pass' } : { status: 'warn', output: reasons.join(' ') };
+    },
+  });
+  health.add({
+    name: 'imports:waiting',
+    check: () => {
+      const stuck = jobs.waiting.filter((each) => each.class === 'operator');
+      const seen = { observedValue: stuck.length, observedUnit: 'bundles', threshold: 0 };
+      const [first] = stuck;
+      if (first === undefined) return { status: 'pass', ...seen };
+      return { status: 'warn', ...seen, output: `${first.bundle} waits: ${first.reason}` };
+    },
+  });
+  for (const { name, registry } of [ports.home, ...ports.destinations]) {
+    health.add({
+      name: `registry:${name}`,
+      check: async () => {
+        await registry.ping();
+        return { status: 'pass' };
+      },
+    });
+  }
+}
+
+function statusOf(config: ImporterConfig, jobs: Jobs, worker: ImportWorker): unknown {
+  return {
+    config: digestOfConfig(config),
+    site: config.harbor.site,
+    destinations: config.sites.map(({ name }) => name),
+    channels: config.channels.map(({ name, releaseSignatures }) => ({ name, releaseSignatures })),
+    queueConnected: worker.connected(),
+    active: jobs.active,
+    waiting: jobs.waiting,
+  };
+}
