@@ -76,6 +76,10 @@ export const importerConfig = object('sluice importer: from the store into Harbo
   receiptKeyFile: secretFile('private key that signs receipts, PEM'),
   replicationDeadline: withDefault(duration('longest run of one replication policy', { min: 1000 }), '6h'),
   replicationPoll: withDefault(duration('how often a running replication is looked at', { min: 1 }), '1s'),
+  takeover: withDefault(
+    duration('the job of an importer that died is taken up by another after this', { min: 500 }),
+    '15s',
+  ),
   retry: withDefault(
     object('waits between attempts; they double up to the longest', {
       transientFirst: withDefault(duration('first wait after a failure that mends itself', { min: 1 }), '1s'),

@@ -71,6 +71,7 @@ export async function startImporter(config: ImporterConfig, logger: Logger): Pro
   const worker = startWorker({
     redis,
     onError,
+    lockMs: config.takeover,
     handle: (job) => jobs.handle(job),
     pace: (error, attempts) => paceOf(error, attempts, config.retry),
   });
