@@ -86,9 +86,7 @@ export function createNotifier(options: NotifierOptions = {}): Notifier {
     watchdog: () => {
       say({ WATCHDOG: '1' });
     },
-    flush: async () => {
-      while (sending !== undefined) await sending;
-    },
+    flush: () => sending ?? Promise.resolve(),
     watchdogUs: socketPath === undefined ? undefined : watchdogUs(env, pid),
   };
 }

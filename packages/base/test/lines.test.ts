@@ -2,7 +2,7 @@ import { mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:f
 import { connect, createServer, type Socket } from 'node:net';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Result } from '@sluice/ports';
@@ -16,6 +16,16 @@ const parse = (value: unknown): Result<Message, string> =>
   typeof value === 'object' && value !== null && 'n' in value && typeof value.n === 'number'
     ? { ok: true, value: { n: value.n } }
     : { ok: false, error: 'a message has a number n' };
+
+/** What the umask makes of a new file, seen before any test could have changed it. */
+const modeOfNewFile = (): number => {
+  const file = join(mkdtempSync(join(tmpdir(), 'sluice-umask-')), 'f');
+  writeFileSync(file, '');
+  const { mode } = statSync(file);
+  rmSync(dirname(file), { recursive: true });
+  return mode;
+};
+const modeBefore = modeOfNewFile();
 
 let directory = '';
 let path = '';
@@ -83,6 +93,24 @@ describe('the line server', () => {
     good.write('{"n":7}\n');
     await vi.waitUntil(() => got.length === 1);
     good.destroy();
+  });
+
+  it('counts a line over all its pieces', async () => {
+    const got: number[] = [];
+    const faults: string[] = [];
+    const stream = new PassThrough();
+    const { closed } = attachLines<Message, Message>(stream, {
+      parse,
+      onMessage: ({ n }) => void got.push(n),
+      onFault: ({ code }) => faults.push(code),
+      lineBytesMax: 16,
+    });
+    // 8 and 9 bytes: neither piece is too long by itself.
+    stream.write('{"n":1, ');
+    await new Promise(setImmediate);
+    stream.write('        }\n');
+    await closed;
+    expect([got, faults]).toEqual([[], ['line-too-long']]);
   });
 
   it('takes a line of exactly the limit', async () => {
@@ -195,14 +223,9 @@ describe('waits between attempts', () => {
 
 describe('a Unix socket', () => {
   it('has the mode asked for, under whatever umask, and leaves the umask alone', async () => {
-    const modeOfNewFile = (name: string): number => {
-      writeFileSync(join(directory, name), '');
-      return statSync(join(directory, name)).mode;
-    };
-    const before = modeOfNewFile('before');
     await serve({ access: { mode: 0o620 } });
     expect(statSync(path).mode & 0o777).toBe(0o620);
-    expect(modeOfNewFile('after')).toBe(before);
+    expect(modeOfNewFile()).toBe(modeBefore);
   });
 
   it('takes the place of a stale socket file, but not of a served one or another file', async () => {
