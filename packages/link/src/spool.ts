@@ -126,16 +126,23 @@ export class FileSpool implements SpoolPort {
     return 'stored';
   }
 
-  /** Statements hold for these objects: they no longer count as unsigned. */
-  allow(channel: string, digests: readonly Digest[]): void {
-    for (const digest of digests) {
-      const name = `${channel}/${digest}`;
-      if (this.#allowed.has(name)) continue;
-      for (const entry of this.#entries.values()) {
-        if (entry.channel === channel && entry.info.digest === digest) this.#hold(channel, -entry.bytes);
-      }
-      this.#allowed.add(name);
+  /**
+   * Statements hold for these objects: they no longer count as unsigned. One that was taken before is wanted again: its
+   * mark goes, and the entries whose marks went are given back.
+   */
+  allow(channel: string, digests: readonly Digest[]): SpoolEntry[] {
+    const wanted = new Set(digests);
+    const known = [...this.#entries.values()].filter(
+      (entry) => entry.channel === channel && wanted.has(entry.info.digest),
+    );
+    for (const entry of known) if (!this.#isAllowed(entry)) this.#hold(channel, -entry.bytes);
+    for (const digest of digests) this.#allowed.add(`${channel}/${digest}`);
+    const marks = known.filter((entry) => entry.state === 'done');
+    for (const entry of marks) {
+      this.#entries.delete(`${channel}/${entry.key}`);
+      rmSync(this.path(entry, 'done'), { force: true });
     }
+    return marks;
   }
 
   /** The receiver has taken the object: its bytes go, a mark stays. */

@@ -1,10 +1,9 @@
 // What the chunk log is told, and what it tells.
-import type { DatagramCode } from '@sluice/ports';
 import type { LogInterface } from './envelope.ts';
 import type { SectionDescription, Target } from './write-blocks.ts';
 
 /** What became of a datagram. */
-export type Verdict = 'accepted' | DatagramCode;
+export type { Verdict } from '@sluice/ports';
 
 export type ChunkLogMode = 'off' | 'headers' | 'full';
 

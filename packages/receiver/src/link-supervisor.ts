@@ -30,10 +30,14 @@ export class LinkSupervisor {
   #stopping = false;
   restarts = 0;
 
-  constructor(options: SupervisorOptions) {
+  private constructor(options: SupervisorOptions, socket: number) {
     this.#options = options;
-    this.#socket = bindUdp(options).fd;
+    this.#socket = socket;
     this.#start();
+  }
+
+  static async begin(options: SupervisorOptions): Promise<LinkSupervisor> {
+    return new LinkSupervisor(options, (await bindUdp(options)).fd);
   }
 
   get pid(): number | undefined {

@@ -102,7 +102,7 @@ export async function runReceiver(configFile: string, command: readonly string[]
     },
   });
   shutdown.add('link socket', () => server.close());
-  startSupervisor(config, command, logger, shutdown);
+  await startSupervisor(config, command, logger, shutdown);
   const timer = setInterval(() => void outbox.reconcile(), RECONCILE_MS);
   shutdown.add('reconciler', () => {
     clearInterval(timer);
@@ -137,14 +137,14 @@ export async function runReceiver(configFile: string, command: readonly string[]
   await outbox.reconcile();
 }
 
-function startSupervisor(
+async function startSupervisor(
   config: ReceiverConfig,
   command: readonly string[],
   logger: Logger,
   shutdown: ReturnType<typeof installShutdown>,
-): void {
+): Promise<void> {
   if (config.link === undefined) return;
-  const supervisor = new LinkSupervisor({ ...config.link, command, logger });
+  const supervisor = await LinkSupervisor.begin({ ...config.link, command, logger });
   shutdown.add('link', () => supervisor.stop());
 }
 

@@ -1,0 +1,52 @@
+import { fileURLToPath } from 'node:url';
+import { parseArguments, required } from './arguments.ts';
+
+export const USAGE = `usage: sluice COMMAND [OPTIONS]
+
+daemons
+  sender --config FILE            the staging side
+  receiver --config FILE          the isolated side: verifies, publishes, queues
+  link --config FILE              its wire-facing half; run by systemd or by the receiver
+  importer --config FILE          the isolated side: Harbor, files, replication
+
+releases
+  release create --name NAME [--repository [PATH=]REPO]... [--approved-by NAME]... PATH...   statement to standard output
+  release sign --key FILE STATEMENT-OR-ENVELOPE                                     envelope to standard output
+  release verify --key FILE... ENVELOPE
+  submit [--socket PATH] [--channel NAME] [--release FILE] PATH...                  hand a bundle to the sender
+
+keys
+  keys generate --out PREFIX [--algorithm Ed25519|ECDSA-P256|ECDSA-P384]            PREFIX.key.pem, PREFIX.pub.pem
+  keys link --out FILE                                                              a link key
+
+incidents
+  replay --keys FILE [--out DIR] [--json] LOG...   feed chunk logs or captures through the receiver's machines
+
+configuration
+  config check sender|receiver|link|importer FILE
+  config reference sender|receiver|link|importer`;
+
+/** Runs the daemon until it is told to stop; the process ends by its own shutdown. */
+const daemon =
+  (run: (config: string) => Promise<void>) =>
+  async (args: readonly string[]): Promise<number> => {
+    const { values } = parseArguments(args, { config: { type: 'string' } });
+    await run(required(values.config, 'config'));
+    return 0;
+  };
+
+/** How to run this program again, for daemons that start another. */
+const self = [process.execPath, ...process.execArgv, fileURLToPath(new URL('./main.ts', import.meta.url))];
+
+/** Each command loads what it needs when it is called: `sluice link` loads no fastify. */
+export const commands: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = {
+  sender: daemon(async (config) => (await import('@sluice/sender')).runSender(config)),
+  receiver: daemon(async (config) => (await import('@sluice/receiver')).runReceiver(config, self)),
+  link: daemon(async (config) => (await import('@sluice/link')).runLink(config)),
+  importer: daemon(async (config) => (await import('@sluice/importer')).runImporter(config)),
+  release: async (args) => (await import('./release.ts')).release(args),
+  submit: async (args) => (await import('./submit.ts')).submit(args),
+  keys: async (args) => (await import('./keys.ts')).keys(args),
+  replay: async (args) => (await import('./replay.ts')).replay(args),
+  config: async (args) => (await import('./config.ts')).config(args),
+};

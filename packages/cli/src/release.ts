@@ -1,0 +1,88 @@
+import { readFileSync } from 'node:fs';
+import { encodeRelease, parseEnvelope, parseRelease, preAuthEncoding, type ReleaseStatement } from '@sluice/bundle';
+import { OperationalError, type Refusal } from '@sluice/ports';
+import { composeRelease } from '@sluice/sources';
+import { addSignature, loadSigner, loadVerifier } from '@sluice/trust';
+import { parseArguments, required, UsageError } from './arguments.ts';
+
+const refused = ({ code, detail }: Refusal): OperationalError =>
+  new OperationalError(code, `${detail} (${code})`, { retryable: false });
+
+/** `sluice release create|sign|verify`: from files alone, on any machine. */
+export async function release([what, ...args]: readonly string[]): Promise<number> {
+  if (what === 'create') return create(args);
+  if (what === 'sign') return sign(args);
+  if (what === 'verify') return verify(args);
+  throw new UsageError('release takes "create", "sign" or "verify"');
+}
+
+async function create(args: readonly string[]): Promise<number> {
+  const { values, positionals } = parseArguments(args, {
+    name: { type: 'string' },
+    repository: { type: 'string', multiple: true, default: [] },
+    'approved-by': { type: 'string', multiple: true, default: [] },
+  });
+  if (positionals.length === 0) throw new UsageError('release create takes the paths of images and files');
+  const composed = await composeRelease(positionals, {
+    name: required(values.name, 'name'),
+    approvedBy: values['approved-by'],
+    repositoryOf: ({ path, name }) => repositoryFor(path, values.repository) ?? name.repository,
+  });
+  if (!composed.ok) throw refused(composed.error);
+  for (const note of composed.value.notes) process.stderr.write(`note: ${note}\n`);
+  const { name, artifacts, approvedBy } = composed.value.statement.predicate;
+  process.stdout.write(
+    `${Buffer.from(encodeRelease({ name, artifacts, approvedBy } as ReleaseStatement)).toString('utf8')}\n`,
+  );
+  return 0;
+}
+
+/** `--repository REPO` for all images, `--repository PATH=REPO` for those of one path; the latter wins. */
+function repositoryFor(path: string, given: readonly string[]): string | undefined {
+  const named = given.find((entry) => entry.startsWith(`${path}=`));
+  return named === undefined ? given.find((entry) => !entry.includes('=')) : named.slice(path.length + 1);
+}
+
+/** A statement, or an envelope that has signatures already. */
+function readUnsigned(path: string): {
+  readonly payload: Uint8Array;
+  readonly signatures: readonly { readonly keyid: string; readonly sig: Uint8Array }[];
+} {
+  const bytes = readFileSync(path);
+  const envelope = parseEnvelope(bytes);
+  if (envelope.ok) return envelope.value;
+  const statement = parseRelease(bytes);
+  if (!statement.ok) throw refused(statement.error);
+  return { payload: encodeRelease(statement.value), signatures: [] };
+}
+
+function sign(args: readonly string[]): number {
+  const { values, positionals } = parseArguments(args, { key: { type: 'string' } });
+  const [path] = positionals;
+  if (path === undefined || positionals.length > 1)
+    throw new UsageError('release sign takes one statement or envelope');
+  const signer = loadSigner(readFileSync(required(values.key, 'key'), 'utf8'));
+  process.stdout.write(addSignature(readUnsigned(path), signer));
+  return 0;
+}
+
+function verify(args: readonly string[]): number {
+  const { values, positionals } = parseArguments(args, { key: { type: 'string', multiple: true, default: [] } });
+  const [path] = positionals;
+  if (path === undefined || positionals.length > 1) throw new UsageError('release verify takes one envelope');
+  if (values.key.length === 0) throw new UsageError('--key is missing: name the public keys that may approve');
+  const envelope = parseEnvelope(readFileSync(path));
+  if (!envelope.ok) throw refused(envelope.error);
+  const statement = parseRelease(envelope.value.payload);
+  if (!statement.ok) throw refused(statement.error);
+  const message = preAuthEncoding(envelope.value.payload);
+  const verifiers = values.key.map((file) => loadVerifier(readFileSync(file, 'utf8')));
+  const holding = verifiers.filter(({ keyid, verify: holds }) =>
+    envelope.value.signatures.some((signature) => signature.keyid === keyid && holds(message, signature.sig)),
+  );
+  for (const { keyid } of verifiers) {
+    process.stdout.write(`${keyid} ${holding.some((each) => each.keyid === keyid) ? 'signed' : 'did not sign'}\n`);
+  }
+  for (const { name, type, digest } of statement.value.artifacts) process.stdout.write(`${type} ${name} ${digest}\n`);
+  return holding.length === verifiers.length ? 0 : 1;
+}

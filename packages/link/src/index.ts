@@ -1,0 +1,2 @@
+export { linkConfig, type LinkConfig, linkKeyConfig } from './config.ts';
+export { runLink } from './run.ts';

@@ -1,0 +1,173 @@
+import type { Logger } from '@sluice/base';
+import { createCodec } from '@sluice/fec';
+import type { ChunkLog } from '@sluice/pcapng';
+import type { DatagramSource, LinkKey, LinkToReceiver, ReceivedBatch, ReceiverToLink, Verdict } from '@sluice/ports';
+import { type ReceiveEvent, type ReceiveLimits, ReceiveMachine } from '@sluice/transfer';
+import { sha256 } from '@sluice/trust';
+import type { SessionFile } from './session-file.ts';
+import { FileSpool, type SpoolEntry, type SpoolLimits } from './spool.ts';
+
+export interface PipelineParts {
+  readonly keys: readonly LinkKey[];
+  readonly limits: ReceiveLimits;
+  readonly spoolDirectory: string;
+  readonly spoolLimits: SpoolLimits;
+  readonly sessionFile: SessionFile;
+  readonly chunkLog: ChunkLog;
+  readonly logger: Logger;
+  readonly toReceiver: (message: LinkToReceiver) => void;
+}
+
+const nowNs = (): number => performance.now() * 1e6;
+
+/**
+ * The order of stops on the wire-facing half of the isolated side.
+ *
+ *    8 arrive    DatagramSource -> batch                       (udp)
+ *    9 admit     ReceiveMachine.receive -> verdict             (transfer)
+ *   10 gather, 11 recover                                      (transfer, within)
+ *   12 spool     FileSpool.block                               (this package)
+ *      tap       ChunkLog.append: the batch with its verdicts  (pcapng)
+ */
+export class LinkPipeline {
+  readonly machine: ReceiveMachine;
+  readonly spool: FileSpool;
+  readonly #parts: PipelineParts;
+  readonly #verdicts: Verdict[] = [];
+  readonly #alarmed = new Set<string>();
+  #batches = 0;
+
+  constructor(parts: PipelineParts) {
+    this.#parts = parts;
+    const { keys, limits, sessionFile, spoolDirectory, spoolLimits } = parts;
+    const channels = keys.map((key) => key.channel);
+    this.spool = new FileSpool(spoolDirectory, channels, spoolLimits, {
+      onWhole: (entry, path) => {
+        parts.logger.info(
+          { channel: entry.channel, object: entry.info.digest, bytes: entry.info.size },
+          'object whole',
+        );
+        parts.toReceiver(objectMessage(entry, path));
+      },
+      onLost: ({ channel, key }) => {
+        this.machine.forget(channel, key);
+      },
+      onAlarm: (code, detail) => {
+        this.#alarm(code, detail);
+      },
+    });
+    const byAsid: (LinkKey | undefined)[] = [];
+    for (const key of keys) byAsid[key.asid] = key;
+    const onEvent = (event: ReceiveEvent): void => {
+      this.#hear(event);
+    };
+    const machineParts = { keys: byAsid, codec: createCodec(), sha256, spool: this.spool, onEvent };
+    this.machine = new ReceiveMachine(machineParts, limits, sessionFile.read());
+  }
+
+  /** Batches taken so far: moves while datagrams come. */
+  get batches(): number {
+    return this.#batches;
+  }
+
+  start(source: DatagramSource): void {
+    source.start((batch) => {
+      this.#take(batch);
+    });
+  }
+
+  /** What the receiver wants of us. */
+  async obey(message: ReceiverToLink): Promise<void> {
+    switch (message.type) {
+      case 'allow':
+        for (const { channel, key } of this.spool.allow(message.channel, message.digests))
+          this.machine.forget(channel, key);
+        break;
+      case 'settle':
+        await this.spool.settle(message.channel, message.key);
+        this.machine.forget(message.channel, message.key);
+        break;
+      case 'forget':
+        await this.spool.forget(message.channel, message.key);
+        this.machine.forget(message.channel, message.key);
+    }
+  }
+
+  /** All whole objects, for a receiver that connects. */
+  *whole(): Generator<LinkToReceiver> {
+    for (const { entry, path } of this.spool.whole()) yield objectMessage(entry, path);
+  }
+
+  tick(): void {
+    this.machine.tick(nowNs());
+    // A named state is told again while it lasts, once a second.
+    this.#alarmed.clear();
+  }
+
+  #take(batch: ReceivedBatch): void {
+    this.#batches += 1;
+    const now = nowNs();
+    for (let i = 0; i < batch.count; i += 1) {
+      this.#verdicts[i] = this.machine.receive(batch.bytes, batch.offsets[i] ?? 0, batch.lengths[i] ?? 0, now);
+    }
+    this.#parts.chunkLog.append(batch, this.#verdicts, BigInt(Date.now()) * 1_000_000n);
+  }
+
+  #hear(event: ReceiveEvent): void {
+    const { logger, sessionFile, toReceiver } = this.#parts;
+    switch (event.type) {
+      case 'session':
+        if (event.tsi < 2 ** 30) sessionFile.write(event.tsi);
+        logger.info({ session: event.tsi }, 'session accepted');
+        break;
+      case 'epoch-went-back':
+        this.#alarm(
+          'epoch-went-back',
+          `session ${String(event.tsi)} is older than ${String(event.highest)}: was the sender restored from a backup? Restart the sender once its clock is right`,
+        );
+        break;
+      case 'object':
+        logger.info(
+          { channel: event.info.channel, object: event.info.digest, bytes: event.info.size, blocks: event.blocks },
+          'object announced',
+        );
+        break;
+      case 'object-whole':
+        break;
+      case 'heartbeat':
+        toReceiver({
+          type: 'heartbeat',
+          channel: event.channel,
+          tsi: event.tsi,
+          senderNtp: event.senderNtp ?? 0,
+          body: Buffer.from(event.body).toString('utf8'),
+        });
+        break;
+      case 'margin':
+        toReceiver({
+          type: 'margin',
+          channel: event.info.channel,
+          digest: event.info.digest,
+          worst: event.worst,
+          recovered: event.recovered,
+        });
+    }
+  }
+
+  #alarm(code: string, detail: string): void {
+    if (this.#alarmed.has(code)) return;
+    this.#alarmed.add(code);
+    this.#parts.logger.error({ alarm: code, detail }, 'alarm');
+    this.#parts.toReceiver({ type: 'alarm', code, detail });
+  }
+}
+
+const objectMessage = ({ channel, key, info }: SpoolEntry, path: string): LinkToReceiver => ({
+  type: 'object',
+  channel,
+  key,
+  digest: info.digest,
+  size: info.size,
+  contentType: info.contentType,
+  path,
+});

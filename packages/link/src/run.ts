@@ -1,0 +1,194 @@
+import { mkdirSync } from 'node:fs';
+import {
+  createJsonLogger,
+  createNotifier,
+  connectLines,
+  installShutdown,
+  type LineClient,
+  listenFds,
+  loadConfig,
+  startWatchdog,
+} from '@sluice/base';
+import { ChunkLog, directoryStorage } from '@sluice/pcapng';
+import { LINK_PROTOCOL, type LinkToReceiver, parseReceiverMessage, type ReceiverToLink } from '@sluice/ports';
+import { makeLinkKey, parseLinkKey } from '@sluice/trust';
+import { openSource, unixDatagramSend } from '@sluice/udp';
+import { linkConfig, type LinkConfig } from './config.ts';
+import { LinkPipeline } from './pipeline.ts';
+import { SessionFile } from './session-file.ts';
+
+const STATUS_MS = 1000;
+/** The main loop must turn at least this often, or the watchdog is not petted. */
+const STALL_MS = 3000;
+/** Objects named to a receiver that connects, at a time. */
+const ANNOUNCE_BATCH = 200;
+
+/** What `sluice link --config FILE` does. */
+export async function runLink(configFile: string): Promise<void> {
+  const config = loadConfig(configFile, linkConfig);
+  const logger = createJsonLogger('link');
+  const notifier = createNotifier({ send: unixDatagramSend });
+  const shutdown = installShutdown({ logger, notifier });
+  const source = await openSource(socketOf(config), config.io);
+  logger.info({ io: source.io, why: source.why, receiveBuffer: source.receiveBuffer() }, 'link socket open');
+  const chunkLog = openChunkLog(config, () => source.kernelDrops());
+  shutdown.add('chunk log', () => chunkLog.close());
+  // Messages before the connection wait in the client; it is made after the pipeline, which it feeds.
+  let client: LineClient<LinkToReceiver> | undefined;
+  const pipeline = new LinkPipeline({
+    keys: config.keys.map(({ asid, channel, algorithm, keyFile }) =>
+      makeLinkKey({ asid, channel, algorithm, key: parseLinkKey(keyFile.text()) }),
+    ),
+    limits: { ...config.limits, tois: config.limits.objects, fdtInstances: 64 },
+    spoolDirectory: config.spoolDirectory,
+    spoolLimits: {
+      unsignedBytesHeld: config.limits.unsignedBytesHeld,
+      spoolBytes: config.limits.spoolBytes,
+      queueBytes: config.limits.spoolQueueBytes,
+    },
+    sessionFile: new SessionFile(config.stateDirectory),
+    chunkLog,
+    logger,
+    toReceiver: (message) => void client?.send(message),
+  });
+  shutdown.add('spool', () => pipeline.spool.close());
+  client = connectReceiver(config, pipeline, () => ({
+    type: 'hello',
+    protocol: LINK_PROTOCOL,
+    tsi: pipeline.machine.highestLive,
+    io: source.io,
+    receiveBuffer: source.receiveBuffer(),
+  }));
+  const connected = client;
+  shutdown.add('receiver connection', () => connected.close());
+  pipeline.start(source);
+  shutdown.add('link socket', () => source.close());
+  let turned = performance.now();
+  const timer = setInterval(() => {
+    turned = performance.now();
+    pipeline.tick();
+    connected.send(statusMessage(pipeline, chunkLog, source.kernelDrops()));
+    for (const message of progress(pipeline)) connected.send(message);
+  }, STATUS_MS);
+  shutdown.add('status', () => {
+    clearInterval(timer);
+  });
+  startWatchdog(notifier, { progress: () => performance.now() - turned < STALL_MS });
+  notifier.ready();
+  notifier.status(`receiving (${source.io})`);
+  logger.info(
+    { channels: config.keys.map(({ channel }) => channel), session: pipeline.machine.highestLive },
+    'link ready',
+  );
+}
+
+/** The socket handed in by systemd or the receiver; else one of our own. */
+function socketOf(config: LinkConfig): Parameters<typeof openSource>[0] {
+  const given = listenFds();
+  const chosen = given.find(({ name }) => name === 'link') ?? given[0];
+  if (chosen !== undefined) return { fd: chosen.fd };
+  if (config.listen !== undefined) return config.listen;
+  throw new Error('no socket: none was handed in (LISTEN_FDS) and the configuration has no "listen"');
+}
+
+function openChunkLog(config: LinkConfig, kernelDrops: () => number): ChunkLog {
+  const { mode, directory, fileBytes, fileAge, totalBytes } = config.chunkLog;
+  if (mode !== 'off' && directory === undefined)
+    throw new Error('chunkLog.mode is not "off" and chunkLog.directory is missing');
+  if (directory !== undefined) mkdirSync(directory, { recursive: true, mode: 0o750 });
+  const port = config.listen?.port ?? DEFAULT_PORT;
+  return new ChunkLog(
+    {
+      mode,
+      interfaces: [
+        {
+          name: 'link',
+          sourceAddress: '0.0.0.0',
+          sourcePort: port,
+          destinationAddress: '0.0.0.0',
+          destinationPort: port,
+        },
+      ],
+      section: { application: 'sluice link' },
+      fileBytes,
+      fileAgeMs: fileAge,
+      totalBytes,
+      bufferBytes: 64 * 2 ** 20,
+      flushMs: 500,
+      retryMs: 5000,
+      kernelDrops,
+    },
+    directoryStorage(directory ?? '.'),
+    { wallMs: () => Date.now(), upMs: () => performance.now() },
+  );
+}
+
+/** Stands in the synthesised headers of the chunk log when the socket was handed in and its port is not known here. */
+const DEFAULT_PORT = 4433;
+
+function connectReceiver(
+  config: LinkConfig,
+  pipeline: LinkPipeline,
+  hello: () => LinkToReceiver,
+): LineClient<LinkToReceiver> {
+  let round = 0;
+  const client = connectLines<ReceiverToLink, LinkToReceiver>({
+    path: config.receiverSocket,
+    parse: (value) => {
+      const message = parseReceiverMessage(value);
+      return message === undefined
+        ? { ok: false, error: 'not a message of the receiver' }
+        : { ok: true, value: message };
+    },
+    onMessage: (message) => pipeline.obey(message),
+    hello: () => [hello()],
+    onConnect: () => {
+      round += 1;
+      void announce(round);
+    },
+  });
+  // A few at a time, so that a spool of many objects does not overflow the queue; a new connection starts over.
+  const announce = async (mine: number): Promise<void> => {
+    let said = 0;
+    for (const message of [...pipeline.whole()]) {
+      while (round === mine && !client.send(message)) await new Promise((resolve) => setTimeout(resolve, 50));
+      if (round !== mine) return;
+      said += 1;
+      if (said % ANNOUNCE_BATCH === 0) await new Promise((resolve) => setImmediate(resolve));
+    }
+  };
+  return client;
+}
+
+function statusMessage(pipeline: LinkPipeline, chunkLog: ChunkLog, kernelDrops: number): LinkToReceiver {
+  const { machine, spool } = pipeline;
+  const { counters } = machine;
+  const log = chunkLog.state();
+  return {
+    type: 'status',
+    tsi: machine.highestLive,
+    numbers: {
+      lost: machine.lost,
+      kernelDrops,
+      blocks: counters.blocks,
+      recoveredSymbols: counters.recoveredSymbols,
+      evictedSymbols: counters.evictedSymbols,
+      unknownToiDropped: counters.unknownToiDropped,
+      blockBytes: machine.blockBytes,
+      spoolBytes: spool.bytes,
+      spoolQueuedBytes: spool.queuedBytes,
+      chunkLogWritten: log.written,
+      chunkLogDropped: log.dropped,
+    },
+    verdicts: Object.fromEntries(counters.verdicts),
+  };
+}
+
+/** How far the objects under way are. */
+function* progress(pipeline: LinkPipeline): Generator<LinkToReceiver> {
+  for (const object of pipeline.machine.objects()) {
+    if (object.whole) continue;
+    const { channel, digest, size } = object.info;
+    yield { type: 'progress', channel, digest, size, blocks: object.partition.blocks, stored: object.storedBlocks };
+  }
+}
