@@ -151,12 +151,21 @@ function addChecks(health: Health, { jobs, queue, ports }: CheckParts): void {
   for (const { name, registry } of [ports.home, ...ports.destinations]) {
     health.add({
       name: `registry:${name}`,
-      check: async () => {
+      check: oneAtATime(async () => {
         await registry.ping();
-        return { status: 'pass' };
-      },
+        return { status: 'pass' as const };
+      }),
     });
   }
+}
+
+/** Who asks while an answer is awaited waits for the same one, so that a silent server is not asked more and more. */
+function oneAtATime<T>(ask: () => Promise<T>): () => Promise<T> {
+  let asking: Promise<T> | undefined;
+  return () =>
+    (asking ??= ask().finally(() => {
+      asking = undefined;
+    }));
 }
 
 function statusOf(config: ImporterConfig, jobs: Jobs, worker: ImportWorker): unknown {

@@ -203,6 +203,23 @@ describe.skipIf(absent !== undefined)('import queue', () => {
     client.disconnect();
   });
 
+  it('goes on telling results after an event that somebody made up', async () => {
+    const url = await start();
+    const queue = open(url);
+    await connected(queue);
+    const results: unknown[] = [];
+    queue.onResult((result) => results.push(result));
+    work(url, () => Promise.resolve('done'));
+    const client = new Redis(url);
+    await client.xadd(`bull:${QUEUE_NAME}:events`, '*', 'event', 'completed', 'jobId', 'x', 'returnvalue', '{');
+    client.disconnect();
+    // Results of the moment in between are lost as the contract says; those after it come.
+    await until(async () => {
+      await queue.enqueue(digest('a'), { again: true });
+      return results.length > 0;
+    });
+  });
+
   it('says what is wrong with the Redis it talks to', async () => {
     const url = await start('--maxmemory-policy', 'allkeys-lru', '--appendonly', 'no');
     const queue = open(url);

@@ -1,6 +1,6 @@
 import { failure, isEmptyChallenge } from './classify.ts';
 import { RegistryError } from './errors.ts';
-import { openTransport, type Answer, type Ask, type Transport, type TransportOptions } from './http.ts';
+import { isReplayable, openTransport, type Answer, type Ask, type Transport, type TransportOptions } from './http.ts';
 
 export interface Credentials {
   /** Full name as the registry knows it (a Harbor robot's prefix included). */
@@ -29,8 +29,6 @@ export function parseChallenge(header: string | undefined): Challenge | undefine
 
 const basic = (credentials: Credentials): string =>
   `Basic ${Buffer.from(`${credentials.username}:${credentials.password}`).toString('base64')}`;
-
-const isReplayable = (ask: Ask): boolean => ask.body === undefined || ask.body instanceof Uint8Array;
 
 /** A token is taken as good for this share of its announced life. */
 const TOKEN_SHARE = 0.8;
@@ -73,14 +71,14 @@ class AuthorizedTransport implements Authorized {
     if (answer.status === 401 && fresh !== undefined) {
       // The token is no longer taken: once more from the start, where the body can be sent again.
       this.#tokens.delete(scope);
-      if (isReplayable(ask)) return this.ask(ask, scope);
+      if (isReplayable(ask.body)) return this.ask(ask, scope);
       throw this.#expired(answer);
     }
     if (answer.status !== 401 || isEmptyChallenge(answer)) return answer;
     const challenge = parseChallenge(answer.headers['www-authenticate']);
     if (challenge?.scheme !== 'bearer') return answer;
     const token = await this.#token(challenge, scope);
-    if (!isReplayable(ask)) throw this.#expired(answer);
+    if (!isReplayable(ask.body)) throw this.#expired(answer);
     return this.#send(ask, token);
   }
 

@@ -14,12 +14,19 @@ export const ERROR_LIMIT = 64 * 1024;
 export interface Timeouts {
   /** No byte in either direction for this long. */
   readonly idleMs: number;
+  /** The same while a blob goes out: a registry may move it to its final place before it answers. */
+  readonly uploadIdleMs: number;
   /** A whole request without a streamed body. */
   readonly requestMs: number;
-  /** Slowest upload taken for alive, in bytes per second; an upload gets `requestMs` + size / floor. */
+  /** Slowest upload taken for alive, in bytes per second; an upload gets `uploadIdleMs` + size / floor. */
   readonly uploadFloor: number;
 }
-export const DEFAULT_TIMEOUTS: Timeouts = { idleMs: 60_000, requestMs: 120_000, uploadFloor: 64 * 1024 };
+export const DEFAULT_TIMEOUTS: Timeouts = {
+  idleMs: 60_000,
+  uploadIdleMs: 900_000,
+  requestMs: 120_000,
+  uploadFloor: 64 * 1024,
+};
 
 export interface Ask {
   readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT';
@@ -113,6 +120,13 @@ async function collectCut(message: IncomingMessage): Promise<Buffer> {
   return Buffer.concat(pieces).subarray(0, ERROR_LIMIT);
 }
 
+/** Longest time a timer of Node can be set to. */
+const TIMER_MAX_MS = 2 ** 31 - 1;
+
+/** Whole bodies can be sent a second time, streamed ones are gone once read. */
+export const isReplayable = (body: Ask['body']): body is Uint8Array | undefined =>
+  body === undefined || body instanceof Uint8Array;
+
 export interface TransportOptions {
   readonly url: string;
   /** PEM of the certificate authority, for https. */
@@ -138,11 +152,10 @@ class NodeTransport implements Transport {
   }
 
   async ask(ask: Ask): Promise<Answer> {
-    const replayable = ask.body === undefined || ask.body instanceof Uint8Array;
     const first = await this.#try(ask).catch((error: unknown) => ({ error }));
     if (!('error' in first)) return first.answer;
     // The server closed an idle connection just as we used it: nothing was processed, so once more on a new one.
-    const stale = replayable && (first.error as { stale?: boolean }).stale === true;
+    const stale = isReplayable(ask.body) && (first.error as { stale?: boolean }).stale === true;
     const second = stale ? await this.#try(ask).catch((error: unknown) => ({ error })) : first;
     if (!('error' in second)) return second.answer;
     throw worldError(second.error, this.origin, ask.path);
@@ -153,8 +166,9 @@ class NodeTransport implements Transport {
   }
 
   #deadline(ask: Ask): number {
-    const streamed = ask.body === undefined || ask.body instanceof Uint8Array ? 0 : ask.body.size;
-    return Math.ceil(this.#timeouts.requestMs + (streamed / this.#timeouts.uploadFloor) * 1000);
+    const { requestMs, uploadIdleMs, uploadFloor } = this.#timeouts;
+    if (isReplayable(ask.body)) return requestMs;
+    return Math.min(uploadIdleMs + Math.ceil((ask.body.size / uploadFloor) * 1000), TIMER_MAX_MS);
   }
 
   #open(ask: Ask, requestId: string, signal: AbortSignal): http.ClientRequest {
@@ -176,7 +190,9 @@ class NodeTransport implements Transport {
     const idle = new AbortController();
     const signal = AbortSignal.any([AbortSignal.timeout(this.#deadline(ask)), idle.signal]);
     const request = this.#open(ask, requestId, signal);
-    request.setTimeout(this.#timeouts.idleMs, () => idle.abort(new DOMException('idle', 'TimeoutError')));
+    request.setTimeout(isReplayable(ask.body) ? this.#timeouts.idleMs : this.#timeouts.uploadIdleMs, () =>
+      idle.abort(new DOMException('idle', 'TimeoutError')),
+    );
     try {
       return { answer: await this.#exchange(ask, request, requestId) };
     } catch (error) {
@@ -206,7 +222,7 @@ class NodeTransport implements Transport {
       const headers = message.headers as Record<string, string | undefined>;
       body.then((bytes) => resolve({ status, headers, body: bytes, path: ask.path, requestId }), reject);
     });
-    if (ask.body === undefined || ask.body instanceof Uint8Array) {
+    if (isReplayable(ask.body)) {
       request.end(ask.body);
       return promise;
     }

@@ -118,6 +118,13 @@ describe.skipIf(absent !== undefined)('import into Harbor', () => {
     expect(puts.map(({ path }) => path.split('/').at(-1))).toEqual([image.digest, other.digest, index.digest]);
   });
 
+  it('pushes an empty blob', async () => {
+    const artifact = layout.referrer(image, 'application/x-empty', '');
+    await push(image);
+    await push(artifact);
+    expect(await proveArtifact(registry, repository, artifact, [])).toBe(artifact.digest);
+  });
+
   it('does nothing twice', async () => {
     await push(index);
     await publishTag(target(), manifest(index), 'v');
