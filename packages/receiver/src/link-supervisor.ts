@@ -66,7 +66,7 @@ export class LinkSupervisor {
       env: { ...env, LISTEN_FDS: '1', LISTEN_FDNAMES: 'link' },
     });
     this.#child = child;
-    logger.info({ pid: child.pid, fd: SOCKET_FD }, 'link started');
+    logger.info({ link: child.pid, fd: SOCKET_FD }, 'link started');
     child.once('error', (err) => {
       logger.error({ err }, 'link could not be started');
     });
