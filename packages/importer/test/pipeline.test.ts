@@ -7,7 +7,7 @@ import { missing } from '../../../test/harbor/needs.ts';
 import { PULLER } from '../../../test/harbor/site.ts';
 import { importBundle, type ImportEvent, type ImportOutcome } from '../src/pipeline.ts';
 import { classOf } from '../src/retry.ts';
-import { fileArtifact, imageArtifact, stranger, World } from './world.ts';
+import { fileArtifact, imageArtifact, stranger, transportSigner, World } from './world.ts';
 
 const absent = missing('docker-registry', 'umoci', 'busybox', 'skopeo');
 if (absent !== undefined) console.log(`importer: skipped, ${absent} is not installed`);
@@ -226,6 +226,12 @@ describe.skipIf(absent !== undefined)('import of a bundle', () => {
       const outcome = await run(bundle);
       expect(outcome).toMatchObject({ result: 'refused', code: 'signer-unknown' });
       expect(world.receipt(outcome.receipt ?? '')).toMatchObject({ bundle, result: 'refused', code: 'signer-unknown' });
+      untouched();
+    });
+
+    it('everything of who has the keys of the staging host and no more', async () => {
+      const bundle = world.seal([imageArtifact(one, 'image', repository, ['1'])], { releaseSigner: transportSigner });
+      expect(await run(bundle)).toMatchObject({ result: 'refused', code: 'signer-unknown' });
       untouched();
     });
 

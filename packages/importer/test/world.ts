@@ -76,7 +76,7 @@ const keys = {
   stranger: makeKeyPair('Ed25519'),
 };
 export const stranger = loadSigner(keys.stranger.privatePem);
-const transportSigner = loadSigner(keys.transport.privatePem);
+export const transportSigner = loadSigner(keys.transport.privatePem);
 const releaseSigner = loadSigner(keys.release.privatePem);
 const verifiers = [loadVerifier(keys.transport.publicPem), loadVerifier(keys.release.publicPem)];
 export const keyPairs = keys;
