@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
 /** A TCP port of the loopback interface that is free now, and its UDP twin, as far as anybody can tell. */
@@ -15,7 +16,11 @@ export async function freePort(): Promise<number> {
 }
 
 /** Waits until `holds` gives something, and says what it waited for when it does not come in time. */
-export async function until<T>(what: string, deadlineMs: number, holds: () => T | undefined | Promise<T | undefined>): Promise<T> {
+export async function until<T>(
+  what: string,
+  deadlineMs: number,
+  holds: () => T | undefined | Promise<T | undefined>,
+): Promise<T> {
   const end = performance.now() + deadlineMs;
   for (;;) {
     const value = await holds();
@@ -24,6 +29,9 @@ export async function until<T>(what: string, deadlineMs: number, holds: () => T 
     await delay(50);
   }
 }
+
+/** The relay that loses, doubles and reorders datagrams, as a program. */
+export const NODE_RELAY = [process.execPath, join(import.meta.dirname, '../rig/relay.ts')];
 
 const running = new Set<Program>();
 // Whatever way this process ends, what it started ends with it.
@@ -89,7 +97,8 @@ export class Program {
     return until(`${this.name} to print ${String(pattern)}; its log is ${this.log}`, deadlineMs, () => {
       const match = pattern.exec(this.output());
       if (match !== null) return match;
-      if (this.ended) throw new Error(`${this.name} ended with ${String(this.exitCode)}:\n${this.output().slice(-3000)}`);
+      if (this.ended)
+        throw new Error(`${this.name} ended with ${String(this.exitCode)}:\n${this.output().slice(-3000)}`);
       return undefined;
     });
   }

@@ -80,7 +80,8 @@ export class World {
       mkdirSync(join(dir, name), { recursive: true });
     }
     this.sluice('keys', 'link', '--out', join(dir, 'keys/link.key'));
-    for (const name of ['transport', 'release', 'other', 'receipt']) this.sluice('keys', 'generate', '--out', join(dir, 'keys', name));
+    for (const name of ['transport', 'release', 'other', 'receipt'])
+      this.sluice('keys', 'generate', '--out', join(dir, 'keys', name));
     for (const [name, text] of [
       ['harbor.password', 'Harbor12345'],
       ['secret', 'unused'],
@@ -88,6 +89,7 @@ export class World {
       writeFileSync(join(dir, 'keys', name), text, { mode: 0o600 });
     }
     this.writeConfigs();
+    writeFileSync(join(dir, 'replay-keys.json'), JSON.stringify({ keys: this.configs.link.keys }));
   }
 
   writeConfigs(): void {
@@ -98,7 +100,11 @@ export class World {
 
   /** Runs the `sluice` command to its end and gives its standard output. */
   sluice(...args: string[]): string {
-    return execFileSync(NODE, [MAIN, ...args], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], maxBuffer: 64 * 2 ** 20 });
+    return execFileSync(NODE, [MAIN, ...args], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'pipe'],
+      maxBuffer: 64 * 2 ** 20,
+    });
   }
 
   program(name: string): Program {
@@ -124,7 +130,12 @@ export class World {
         name: 'to-b',
         override: true,
         filters: [],
-        destination: { name: 'b', url: `http://127.0.0.1:${String(this.ports.harborB)}`, username: 'admin', password: 'Harbor12345' },
+        destination: {
+          name: 'b',
+          url: `http://127.0.0.1:${String(this.ports.harborB)}`,
+          username: 'admin',
+          password: 'Harbor12345',
+        },
       },
     ]);
   }
@@ -147,7 +158,12 @@ export class World {
     const credentials = [{ username: 'admin', password: 'Harbor12345' }];
     const options = { dir, name: site, registry: `http://127.0.0.1:${behindPort}`, credentials, port, policies };
     writeFileSync(join(dir, 'stand-in.json'), JSON.stringify(options));
-    const harbor = this.#run(`harbor-${site}`, 'isolated', [NODE, join(ROOT, 'test/harbor/main.ts'), '--config', join(dir, 'stand-in.json')]);
+    const harbor = this.#run(`harbor-${site}`, 'isolated', [
+      NODE,
+      join(ROOT, 'test/harbor/main.ts'),
+      '--config',
+      join(dir, 'stand-in.json'),
+    ]);
     await harbor.line(/"url"/);
   }
 
@@ -158,10 +174,16 @@ export class World {
     const before = program.output().length;
     await until(`${daemon} to be ready; its log is ${program.log}`, 30_000, () => {
       if (program.output().slice(before).includes(`"msg":"${daemon} ready"`)) return true;
-      if (program.ended) throw new Error(`${daemon} ended with ${String(program.exitCode)}:\n${program.output().slice(-3000)}`);
+      if (program.ended)
+        throw new Error(`${daemon} ended with ${String(program.exitCode)}:\n${program.output().slice(-3000)}`);
       return undefined;
     });
-    if (daemon === 'receiver') await until('link to be ready', 30_000, () => program.output().slice(before).includes('"msg":"link ready"') || undefined);
+    if (daemon === 'receiver')
+      await until(
+        'link to be ready',
+        30_000,
+        () => program.output().slice(before).includes('"msg":"link ready"') || undefined,
+      );
     return program;
   }
 
@@ -183,7 +205,11 @@ export class World {
   }
 
   url(daemon: 'sender' | 'receiver' | 'importer', path: string): string {
-    const port = { sender: this.ports.senderHttp, receiver: this.ports.receiverHttp, importer: this.ports.importerHttp }[daemon];
+    const port = {
+      sender: this.ports.senderHttp,
+      receiver: this.ports.receiverHttp,
+      importer: this.ports.importerHttp,
+    }[daemon];
     return `http://127.0.0.1:${String(port)}${path}`;
   }
 
@@ -193,22 +219,41 @@ export class World {
 
   /** Waits until the receiver has a bundle of this sequence number in one of these states. */
   async bundle(sequence: number, states: readonly string[], deadlineMs: number): Promise<BundleView> {
-    return until(`bundle ${String(sequence)} to be ${states.join(' or ')} (logs in ${join(this.dir, 'logs')})`, deadlineMs, async () =>
-      (await this.bundles()).find((bundle) => bundle.sequence === sequence && states.includes(bundle.state)),
+    return until(
+      `bundle ${String(sequence)} to be ${states.join(' or ')} (logs in ${join(this.dir, 'logs')})`,
+      deadlineMs,
+      async () =>
+        (await this.bundles()).find((bundle) => bundle.sequence === sequence && states.includes(bundle.state)),
     );
   }
 
   /** A signed release of these paths, ready to submit; the path of its envelope. */
-  release(name: string, paths: readonly string[], keys: readonly string[] = ['release'], repositories: readonly string[] = []): string {
+  release(
+    name: string,
+    paths: readonly string[],
+    keys: readonly string[] = ['release'],
+    repositories: readonly string[] = [],
+  ): string {
     const file = join(this.dir, 'input', `${name}.json`);
     const args = repositories.flatMap((repository) => ['--repository', repository]);
-    writeFileSync(file, this.sluice('release', 'create', '--name', name, '--approved-by', 'A. Tester', ...args, ...paths));
-    for (const key of keys) writeFileSync(file, this.sluice('release', 'sign', '--key', join(this.dir, 'keys', `${key}.key.pem`), file));
+    writeFileSync(
+      file,
+      this.sluice('release', 'create', '--name', name, '--approved-by', 'A. Tester', ...args, ...paths),
+    );
+    for (const key of keys)
+      writeFileSync(file, this.sluice('release', 'sign', '--key', join(this.dir, 'keys', `${key}.key.pem`), file));
     return file;
   }
 
   submit(release: string, paths: readonly string[]): { readonly sequence: number; readonly bundle: string } {
-    const answer = this.sluice('submit', '--socket', join(this.dir, 'sockets/sender.sock'), '--release', release, ...paths);
+    const answer = this.sluice(
+      'submit',
+      '--socket',
+      join(this.dir, 'sockets/sender.sock'),
+      '--release',
+      release,
+      ...paths,
+    );
     return JSON.parse(answer) as { sequence: number; bundle: string };
   }
 

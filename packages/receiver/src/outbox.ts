@@ -5,6 +5,10 @@ import { type Digest, OperationalError } from '@sluice/ports';
 import { bundleOf, type ImportQueue } from '@sluice/queue';
 import { openEnvelope } from '@sluice/trust';
 
+/** How long a bundle whose result was not believed waits until it is looked at again: doubled each time. */
+const DISTRUST_FIRST_MS = 10_000;
+const DISTRUST_MAX_MS = 600_000;
+
 export interface OutboxParts {
   readonly ledger: ReceiverLedger;
   readonly queue: ImportQueue;
@@ -24,6 +28,8 @@ export class Outbox {
   #running: Promise<void> | undefined;
   #again = false;
   #unavailable = false;
+  /** Bundles whose result in the queue was not believed: when they are queued again, waiting longer each time. */
+  readonly #distrusted = new Map<Digest, { readonly after: number; readonly wait: number }>();
 
   constructor(parts: OutboxParts) {
     this.#parts = parts;
@@ -76,8 +82,14 @@ export class Outbox {
 
   async #look(bundle: Digest, queued: boolean): Promise<void> {
     const { queue, ledger, logger } = this.#parts;
+    const distrusted = this.#distrusted.get(bundle);
+    if (distrusted !== undefined && performance.now() < distrusted.after) return;
     const { state, receipt } = await queue.status(bundle);
     if (state === 'completed' && receipt !== undefined && this.#take(bundle, receipt)) return;
+    if (state === 'completed') {
+      const wait = Math.min((distrusted?.wait ?? DISTRUST_FIRST_MS / 2) * 2, DISTRUST_MAX_MS);
+      this.#distrusted.set(bundle, { after: performance.now() + wait, wait });
+    }
     if (state === 'absent' || state === 'failed' || state === 'completed') {
       await queue.enqueue(bundle, { again: true });
       logger.info({ bundle, again: queued }, 'queued for import');
@@ -105,6 +117,7 @@ export class Outbox {
     if (receipt.value.bundle !== bundle)
       return this.#alarm('receipt-forged', { bundle }, 'a receipt in the queue is of another bundle');
     if (ledger.bundle(bundle)?.state === 'imported') return true;
+    this.#distrusted.delete(bundle);
     ledger.recordReceipt(bundle, result === 'imported' ? 'imported' : 'failed', code, envelope);
     if (result === 'imported') logger.info({ bundle, artifacts: receipt.value.artifacts.length }, 'imported');
     else this.#alarm('import-refused', { bundle, result, code }, 'the importer did not take the bundle');
