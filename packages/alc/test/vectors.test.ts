@@ -1,5 +1,6 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { DATAGRAM_CODES } from '@sluice/ports';
 import { classify, parseAlc, parseFdt, readFdtHeader } from '@sluice/alc';
 
 const DIRECTORY = new URL('../../../test/vectors/alc/', import.meta.url);
@@ -39,5 +40,31 @@ describe('vectors', () => {
   it('are all replayed', () => {
     expect(names.length).toBeGreaterThan(100);
     expect(names.filter((name) => !/^(datagram|fdt)-/.test(name))).toEqual([]);
+  });
+});
+
+describe('PROTOCOL.md section 10', () => {
+  const text = readFileSync(new URL('../../../docs/PROTOCOL.md', import.meta.url), 'utf8');
+  const section = text.slice(text.indexOf('\n## 10.'), text.indexOf('\n## 11.'));
+  const listed = [...section.matchAll(/^\| `([a-z0-9-]+)` \|/gm)].map((match) => match[1]);
+
+  it('lists every code of a datagram, each once', () => {
+    expect(listed.toSorted()).toEqual([...DATAGRAM_CODES].toSorted());
+  });
+
+  it('has a vector for every code that this package decides', () => {
+    const expected = new Set(names.map((name) => vector(name).expected));
+    const decided = [
+      'too-short',
+      'too-long',
+      'not-lct-1',
+      'bad-length',
+      'bad-header',
+      'bad-extension',
+      'unknown-class',
+    ];
+    const more = ['bad-esi', 'bad-fti', 'fdt-too-large', 'bad-sbn', 'fdt-malformed', 'object-too-large'];
+    for (const code of [...decided, ...more]) expect(expected).toContain(code);
+    for (const code of expected) expect(['object', 'fdt', 'valid', ...DATAGRAM_CODES]).toContain(code);
   });
 });

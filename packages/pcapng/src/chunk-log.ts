@@ -1,10 +1,10 @@
 // The chunk log: every datagram with its verdict, in rotating pcapng files. It never makes the receive path wait or fail:
 // `append` fills a bounded buffer, a background writer empties it, and what does not fit is left out and counted.
 import { FDT_HEADER_BYTES, HEADER_BYTES } from '@sluice/alc';
-import type { ReceivedBatch } from '@sluice/ports';
+import type { ReceivedBatch, Verdict } from '@sluice/ports';
 import { ENVELOPE_BYTES, ENVELOPE_NOTE, Envelope } from './envelope.ts';
 import { DATAGRAM_BYTES_MAX, FILE_BYTES_MIN, PIECE_BYTES } from './limits.ts';
-import type { ChunkLogOptions, ChunkLogState, LogClock, Piece, Verdict } from './log-options.ts';
+import type { ChunkLogOptions, ChunkLogState, LogClock, Piece } from './log-options.ts';
 import { LogWriter } from './log-writer.ts';
 import type { LogStorage } from './storage.ts';
 import {
@@ -17,6 +17,7 @@ import {
 } from './write-blocks.ts';
 
 const HDR_LEN_FDT = 16;
+const NO_OPTIONS = new Uint8Array(0);
 const PIECES_MIN = 2;
 
 function emptyPiece(interfaces: number): Piece {
@@ -51,8 +52,8 @@ export class ChunkLog {
   }
 
   /**
-   * Takes the datagrams of a batch with their verdicts (`verdicts[i]` for datagram i), all received at `timestampNs`
-   * (nanoseconds since 1970). Copies, never waits, never throws for want of room or disk.
+   * Takes the datagrams of a batch, all received at `timestampNs` (nanoseconds since 1970), with their verdicts: `verdicts[i]`
+   * for datagram i; one without a verdict gets no comment. Copies, never waits, never throws for want of room or disk.
    */
   append(batch: ReceivedBatch, verdicts: ArrayLike<Verdict>, timestampNs: bigint, interfaceId = 0): void {
     if (this.#options.mode === 'off') return;
@@ -64,7 +65,7 @@ export class ChunkLog {
       const offset = batch.offsets[index] ?? 0;
       const length = Math.min(batch.lengths[index] ?? 0, DATAGRAM_BYTES_MAX);
       const kept = this.#kept(batch.bytes, offset, length);
-      const tail = this.#tail(verdicts[index] ?? 'accepted');
+      const tail = this.#tail(verdicts[index]);
       const captured = ENVELOPE_BYTES + kept;
       const size = packetBlockBytes(captured, tail);
       const piece = this.#room(size);
@@ -105,7 +106,8 @@ export class ChunkLog {
     return Math.min(length, isFdt ? FDT_HEADER_BYTES : HEADER_BYTES);
   }
 
-  #tail(verdict: Verdict): Uint8Array {
+  #tail(verdict: Verdict | undefined): Uint8Array {
+    if (verdict === undefined) return NO_OPTIONS;
     const known = this.#tails.get(verdict);
     if (known !== undefined) return known;
     const made = commentOptions(verdict);

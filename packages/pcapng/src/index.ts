@@ -1,11 +1,6 @@
 export { ChunkLog } from './chunk-log.ts';
-export {
-  type ChunkLogMode,
-  type ChunkLogOptions,
-  type ChunkLogState,
-  type LogClock,
-  type Verdict,
-} from './log-options.ts';
+export { type ChunkLogMode, type ChunkLogOptions, type ChunkLogState, type LogClock } from './log-options.ts';
+export { FILE_BYTES_MIN } from './limits.ts';
 export { type LogInterface } from './envelope.ts';
 export { type SectionDescription } from './write-blocks.ts';
 export { type LogFileHandle, type LogStorage, directoryStorage } from './storage.ts';

@@ -2,9 +2,6 @@
 import type { LogInterface } from './envelope.ts';
 import type { SectionDescription, Target } from './write-blocks.ts';
 
-/** What became of a datagram. */
-export type { Verdict } from '@sluice/ports';
-
 export type ChunkLogMode = 'off' | 'headers' | 'full';
 
 export interface LogClock {

@@ -13,7 +13,7 @@ import {
 import { DATAGRAM_BYTES, MemoryStorage, OPTIONS, TestClock, datagramAt, datagrams, pieces } from './samples.ts';
 
 const NS = 1_790_000_000_123_456_789n;
-const ACCEPTED = [] as const;
+const UNJUDGED = [] as const;
 
 function world(options: Partial<ChunkLogOptions> = {}): { log: ChunkLog; storage: MemoryStorage; clock: TestClock } {
   const [storage, clock] = [new MemoryStorage(), new TestClock()];
@@ -71,13 +71,14 @@ describe('chunk log', () => {
     const odd = { ...batch, lengths: Array.from(batch.lengths), count: 16 };
     odd.lengths[3] = 5;
     odd.lengths[4] = 0;
-    log.append(odd, ACCEPTED, NS);
+    log.append(odd, UNJUDGED, NS);
     await log.close();
     const read = found(await itemsOf(storage));
     expect(read.map(({ udp }) => udp.payload.length)).toEqual([
       68, 44, 44, 5, 0, 44, 44, 44, 68, 44, 44, 44, 44, 44, 44, 44,
     ]);
     expect(read.map(({ udp }) => udp.originalLength)).toEqual(odd.lengths);
+    expect(read.map(({ comment }) => comment)).toEqual(read.map(() => undefined));
     expect(read[8]?.udp.payload).toEqual(datagramAt(batch, 8).subarray(0, 68));
   });
 
@@ -94,7 +95,7 @@ describe('chunk log', () => {
       );
       await log.flush();
       // Fills the memory with other bytes before the second round.
-      log.append(datagrams(50), ACCEPTED, NS);
+      log.append(datagrams(50), UNJUDGED, NS);
       await log.flush();
     }
     await log.close();
@@ -109,7 +110,7 @@ describe('chunk log', () => {
 
   it('writes nothing when it is off', async () => {
     const { log, storage } = world({ mode: 'off' });
-    log.append(datagrams(5), ACCEPTED, NS);
+    log.append(datagrams(5), UNJUDGED, NS);
     await log.close();
     expect(storage.files.size).toBe(0);
   });
@@ -117,7 +118,7 @@ describe('chunk log', () => {
   it('rotates by size: no file is longer than asked, none is lost or split', async () => {
     const { log, storage } = world();
     for (let round = 0; round < 20; round++) {
-      log.append(datagrams(300, round * 300), ACCEPTED, NS + BigInt(round));
+      log.append(datagrams(300, round * 300), UNJUDGED, NS + BigInt(round));
       await log.flush();
     }
     await log.close();
@@ -136,12 +137,12 @@ describe('chunk log', () => {
 
   it('rotates by age, also when nothing comes any more', async () => {
     const { log, storage, clock } = world();
-    log.append(datagrams(3), ACCEPTED, NS);
+    log.append(datagrams(3), UNJUDGED, NS);
     await log.flush();
     clock.ms += OPTIONS.fileAgeMs;
     await log.flush();
     expect([storage.open, log.state().file]).toEqual([0, undefined]);
-    log.append(datagrams(3), ACCEPTED, NS);
+    log.append(datagrams(3), UNJUDGED, NS);
     await log.close();
     expect([...storage.files.keys()]).toEqual([
       'chunks-20260921T141320Z-000001.pcapng',
@@ -154,7 +155,7 @@ describe('chunk log', () => {
     storage.files.set('chunks-20990101T000000Z-000041.pcapng', new Uint8Array(500_000));
     storage.files.set('other.pcapng', new Uint8Array(10_000_000));
     for (let round = 0; round < 30; round++) {
-      log.append(datagrams(300), ACCEPTED, NS);
+      log.append(datagrams(300), UNJUDGED, NS);
       await log.flush();
       clock.ms -= 86_400_000;
       const sizes = [...storage.files].filter(([name]) => name !== 'other.pcapng').map(([, bytes]) => bytes.length);
@@ -174,13 +175,13 @@ describe('chunk log', () => {
       fileBytes: 4 * 1024 * 1024,
       kernelDrops: (id) => id * kernel,
     });
-    log.append(datagrams(2000), ACCEPTED, NS);
+    log.append(datagrams(2000), UNJUDGED, NS);
     kernel = 14;
     const { dropped, bufferedBytes } = log.state();
     expect(dropped).toBeGreaterThan(1000);
     expect(bufferedBytes).toBeLessThanOrEqual(1024 * 1024);
     await log.flush();
-    log.append(datagrams(10), ACCEPTED, NS);
+    log.append(datagrams(10), UNJUDGED, NS);
     await log.close();
     expect(log.state()).toMatchObject({ written: 2010 - dropped, dropped });
     expect(found(await itemsOf(storage)).length).toBe(2010 - dropped);
@@ -193,10 +194,10 @@ describe('chunk log', () => {
 
   it.each(['ENOSPC', 'EIO'])('outlives %s: counted, seen, tried again, whole blocks left behind', async (code) => {
     const { log, storage, clock } = world();
-    log.append(datagrams(10), ACCEPTED, NS);
+    log.append(datagrams(10), UNJUDGED, NS);
     await log.flush();
     [storage.failure, storage.torn] = [code, 700];
-    log.append(datagrams(10, 10), ACCEPTED, NS);
+    log.append(datagrams(10, 10), UNJUDGED, NS);
     await log.flush();
     expect(log.state()).toMatchObject({ state: 'failing', failure: code, failures: 1, written: 10 });
     await log.flush();
@@ -218,7 +219,7 @@ describe('chunk log', () => {
   it('counts as dropped what cannot be written at the end', async () => {
     const { log, storage } = world();
     storage.failure = 'ENOSPC';
-    log.append(datagrams(10), ACCEPTED, NS);
+    log.append(datagrams(10), UNJUDGED, NS);
     await log.close();
     expect(log.state()).toMatchObject({ state: 'failing', written: 0, dropped: 10 });
   });
@@ -227,7 +228,7 @@ describe('chunk log', () => {
     const { log, storage } = world({ fileBytes: 2 * 1024 * 1024 });
     const bytes = new Uint8Array(65_507 * 8).fill(7);
     const offsets = Array.from({ length: 8 }, (_, i) => i * 65_507);
-    log.append({ bytes, offsets, lengths: offsets.map(() => 65_507), count: 8 }, ACCEPTED, NS);
+    log.append({ bytes, offsets, lengths: offsets.map(() => 65_507), count: 8 }, UNJUDGED, NS);
     await log.close();
     const read = found(await itemsOf(storage));
     expect(read.map(({ udp }) => udp.payload.length)).toEqual(offsets.map(() => 65_507));
@@ -238,7 +239,7 @@ describe('chunk log', () => {
     try {
       for (let run = 0; run < 2; run++) {
         const log = new ChunkLog(OPTIONS, directoryStorage(directory), new TestClock());
-        log.append(datagrams(400, run * 400), ACCEPTED, NS);
+        log.append(datagrams(400, run * 400), UNJUDGED, NS);
         await log.close();
       }
       const names = readdirSync(directory).sort();
@@ -255,7 +256,7 @@ describe('chunk log', () => {
 
   it('fails in the open, not in silence, when its directory is missing', async () => {
     const log = new ChunkLog(OPTIONS, directoryStorage('/nonexistent/sluice'), new TestClock());
-    log.append(datagrams(1), ACCEPTED, NS);
+    log.append(datagrams(1), UNJUDGED, NS);
     await log.flush();
     expect(log.state()).toMatchObject({ state: 'failing', failure: 'ENOENT' });
     await log.close();

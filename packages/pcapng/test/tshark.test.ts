@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseAlc } from '@sluice/alc';
-import { ChunkLog, type ChunkLogMode, type Verdict, directoryStorage, readChunkLog } from '@sluice/pcapng';
+import type { Verdict } from '@sluice/ports';
+import { ChunkLog, type ChunkLogMode, directoryStorage, readChunkLog } from '@sluice/pcapng';
 import { OPTIONS, PORT, TSI, TestClock, datagramAt, datagrams } from './samples.ts';
 
 const COUNT = 64;
