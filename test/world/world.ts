@@ -16,6 +16,13 @@ export interface WorldOptions {
   readonly linkPort?: number;
   /** How a program is run on its side, for instance within a network namespace. */
   readonly on?: (side: 'sender' | 'isolated', argv: readonly string[]) => readonly string[];
+  /** Failures on order at site A: `match` is a regular expression over `METHOD /path`. */
+  readonly faults?: readonly {
+    readonly match: string;
+    readonly stall?: boolean;
+    readonly status?: number;
+    readonly times?: number;
+  }[];
   /** Changes to the daemons' configurations. */
   readonly tune?: (configs: DaemonConfigs) => void;
 }
@@ -156,7 +163,15 @@ export class World {
     const behind = this.#run(`registry-${site}`, 'isolated', ['docker-registry', 'serve', join(dir, 'registry.yml')]);
     const [, behindPort = ''] = await behind.line(/listening on 127\.0\.0\.1:(\d+)/);
     const credentials = [{ username: 'admin', password: 'Harbor12345' }];
-    const options = { dir, name: site, registry: `http://127.0.0.1:${behindPort}`, credentials, port, policies };
+    const options = {
+      dir,
+      name: site,
+      registry: `http://127.0.0.1:${behindPort}`,
+      credentials,
+      port,
+      policies,
+      faults: site === 'a' ? this.#options.faults : [],
+    };
     writeFileSync(join(dir, 'stand-in.json'), JSON.stringify(options));
     const harbor = this.#run(`harbor-${site}`, 'isolated', [
       NODE,

@@ -29,6 +29,10 @@ export async function runLink(configFile: string): Promise<void> {
   const logger = createJsonLogger('link');
   const notifier = createNotifier({ send: unixDatagramSend });
   const shutdown = installShutdown({ logger, notifier });
+  if (process.env.SLUICE_SUPERVISED === '1') {
+    process.stdin.resume();
+    process.stdin.once('end', () => void shutdown.stop('the receiver that runs this process is gone'));
+  }
   const source = await openSource(socketOf(config), config.io);
   logger.info({ io: source.io, why: source.why, receiveBuffer: source.receiveBuffer() }, 'link socket open');
   const chunkLog = openChunkLog(config, () => source.kernelDrops());

@@ -17,6 +17,7 @@ export interface SupervisorOptions {
 /** The descriptor under which the child finds its socket (sd_listen_fds(3)). */
 const SOCKET_FD = 3;
 const RESTART_MS = 500;
+const BIND_ATTEMPTS = 10;
 
 /**
  * Runs link where systemd does not: makes its UDP socket, hands it over, and starts link again when it ends. The socket
@@ -37,7 +38,15 @@ export class LinkSupervisor {
   }
 
   static async begin(options: SupervisorOptions): Promise<LinkSupervisor> {
-    return new LinkSupervisor(options, (await bindUdp(options)).fd);
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return new LinkSupervisor(options, (await bindUdp(options)).fd);
+      } catch (error) {
+        // Link of a receiver that was killed may still be on its way out.
+        if (attempt === BIND_ATTEMPTS) throw error;
+        await new Promise((resolve) => setTimeout(resolve, RESTART_MS));
+      }
+    }
   }
 
   get pid(): number | undefined {
@@ -62,8 +71,9 @@ export class LinkSupervisor {
     if (program === undefined) throw new Error('no command to run link with');
     const { NOTIFY_SOCKET: _, WATCHDOG_USEC: __, LISTEN_PID: ___, ...env } = process.env;
     const child = spawn(program, [...args, 'link', '--config', config], {
-      stdio: ['ignore', 'inherit', 'inherit', this.#socket],
-      env: { ...env, LISTEN_FDS: '1', LISTEN_FDNAMES: 'link' },
+      // Its standard input ends when we do, however we end: then link ends too.
+      stdio: ['pipe', 'inherit', 'inherit', this.#socket],
+      env: { ...env, LISTEN_FDS: '1', LISTEN_FDNAMES: 'link', SLUICE_SUPERVISED: '1' },
     });
     this.#child = child;
     logger.info({ link: child.pid, fd: SOCKET_FD }, 'link started');

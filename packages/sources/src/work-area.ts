@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { lstat, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OperationalError } from '@sluice/ports';
@@ -26,10 +27,10 @@ const REFUSED_NAMES = 10_000;
 /**
  * The private directory in which inputs lie between arrival and seal, one directory each:
  *
- *     00000001-NAME/partial      being filled: thrown away at start
- *     00000001-NAME/input        complete: handled, and handled again after a crash
- *     00000001-NAME/reason.json  with `input`: refused, to be moved to refused/NAME
- *     00000001-NAME/done         sealed: only its removal is left
+ *     00000001.RANDOM-NAME/partial      being filled: thrown away at start
+ *     00000001.RANDOM-NAME/input        complete: handled, and handled again after a crash
+ *     00000001.RANDOM-NAME/reason.json  with `input`: refused, to be moved to refused/NAME
+ *     00000001.RANDOM-NAME/done         sealed: only its removal is left
  *
  * Each change of state is one rename. `work`, `refused` and the inboxes lie on one file system.
  */
@@ -138,7 +139,9 @@ export class WorkArea {
 
   async #create(name: string): Promise<Submission> {
     this.#counter += 1;
-    const submission = this.#submission(`${String(this.#counter).padStart(COUNTER_DIGITS, '0')}-${shorten(name)}`);
+    // The random part keeps an id from ever coming again: the counter starts over once all inputs are gone.
+    const number = `${String(this.#counter).padStart(COUNTER_DIGITS, '0')}.${randomBytes(4).toString('hex')}`;
+    const submission = this.#submission(`${number}-${shorten(name)}`);
     try {
       await mkdir(join(this.#work, submission.id), { mode: 0o700 });
     } catch (error) {
