@@ -1,8 +1,10 @@
 import { execFileSync } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 
+/** Standard output as it came: a manifest's digest counts its last line feed too. */
 const run = (file: string, ...args: string[]): string =>
-  execFileSync(file, args, { encoding: 'utf8', maxBuffer: 2 ** 26 }).trim();
+  execFileSync(file, args, { encoding: 'utf8', maxBuffer: 2 ** 26 });
 
 export interface Site {
   readonly name: string;
@@ -21,13 +23,14 @@ export function siteDigest(site: Site, repository: string, tag: string): string 
   const where = `docker://${site.host}/${repository}:${tag}`;
   const access = ['--tls-verify=false', '--creds', site.credentials];
   const raw = hashed(run('skopeo', 'inspect', '--raw', ...access, where));
-  const told = run('skopeo', 'inspect', '--format', '{{.Digest}}', ...access, where);
+  const told = run('skopeo', 'inspect', '--format', '{{.Digest}}', ...access, where).trim();
   if (told !== raw) throw new Error(`skopeo and sha256sum disagree on ${where}: ${told} and ${raw}`);
   return raw;
 }
 
 /** Pulls the image back, every layer of it; skopeo checks each blob's digest as it comes. */
 export function pull(site: Site, repository: string, tag: string, into: string): string {
+  mkdirSync(into, { recursive: true });
   const where = `docker://${site.host}/${repository}:${tag}`;
   run(
     'skopeo',

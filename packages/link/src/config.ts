@@ -47,7 +47,7 @@ export const linkConfig = object('sluice link: the wire-facing half of the isola
     object('pcapng record of the datagrams', {
       mode: withDefault(oneOf('what is kept of each datagram', ['off', 'headers', 'full']), 'off'),
       directory: optional(path('where the files go')),
-      fileBytes: withDefault(bytes('a file is closed at this size', { min: 65_536 }), '256MiB'),
+      fileBytes: withDefault(bytes('a file is closed at this size', { min: 524_288 }), '256MiB'),
       fileAge: withDefault(duration('a file is closed at this age', { min: 1000 }), '1h'),
       totalBytes: withDefault(bytes('the oldest files go beyond this total', { min: 1_048_576 }), '4GiB'),
     }),

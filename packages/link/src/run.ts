@@ -35,7 +35,7 @@ export async function runLink(configFile: string): Promise<void> {
   }
   const source = await openSource(socketOf(config), config.io);
   logger.info({ io: source.io, why: source.why, receiveBuffer: source.receiveBuffer() }, 'link socket open');
-  const chunkLog = openChunkLog(config, () => source.kernelDrops());
+  const chunkLog = openChunkLog(config, source.port, () => source.kernelDrops());
   shutdown.add('chunk log', () => chunkLog.close());
   // Messages before the connection wait in the client; it is made after the pipeline, which it feeds.
   let client: LineClient<LinkToReceiver> | undefined;
@@ -95,24 +95,17 @@ function socketOf(config: LinkConfig): Parameters<typeof openSource>[0] {
   throw new Error('no socket: none was handed in (LISTEN_FDS) and the configuration has no "listen"');
 }
 
-function openChunkLog(config: LinkConfig, kernelDrops: () => number): ChunkLog {
+function openChunkLog(config: LinkConfig, port: number, kernelDrops: () => number): ChunkLog {
   const { mode, directory, fileBytes, fileAge, totalBytes } = config.chunkLog;
   if (mode !== 'off' && directory === undefined)
     throw new Error('chunkLog.mode is not "off" and chunkLog.directory is missing');
   if (directory !== undefined) mkdirSync(directory, { recursive: true, mode: 0o750 });
-  const port = config.listen?.port ?? DEFAULT_PORT;
+  if (totalBytes < fileBytes)
+    throw new Error('chunkLog.totalBytes is less than chunkLog.fileBytes; make room for two files at least');
   return new ChunkLog(
     {
       mode,
-      interfaces: [
-        {
-          name: 'link',
-          sourceAddress: '0.0.0.0',
-          sourcePort: port,
-          destinationAddress: '0.0.0.0',
-          destinationPort: port,
-        },
-      ],
+      interfaces: [{ ...DOCUMENTED, name: 'link', sourcePort: port, destinationPort: port }],
       section: { application: 'sluice link' },
       fileBytes,
       fileAgeMs: fileAge,
@@ -127,8 +120,8 @@ function openChunkLog(config: LinkConfig, kernelDrops: () => number): ChunkLog {
   );
 }
 
-/** Stands in the synthesised headers of the chunk log when the socket was handed in and its port is not known here. */
-const DEFAULT_PORT = 4433;
+/** Addresses in the synthesised headers of the chunk log (RFC 5737): the socket does not say who sent. */
+const DOCUMENTED = { sourceAddress: '192.0.2.1', destinationAddress: '192.0.2.2' };
 
 function connectReceiver(
   config: LinkConfig,

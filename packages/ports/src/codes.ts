@@ -13,7 +13,6 @@ export const DATAGRAM_CODES = [
   'unknown-class',
   'unknown-asid',
   'old-session',
-  'session-limit',
   'replayed',
   'bad-tag',
   'bad-length',

@@ -24,6 +24,8 @@ export interface ReceivedBatch {
 export interface DatagramSource {
   /** Starts delivery. `onBatch` runs to its end before the next receive. */
   start(onBatch: (batch: ReceivedBatch) => void): void;
+  /** UDP port that the socket is bound to. */
+  readonly port: number;
   /** Datagrams that the kernel dropped for want of buffer since the socket was made. */
   kernelDrops(): number;
   /** The effective receive buffer in bytes, as read back from the kernel. */

@@ -94,9 +94,13 @@ export class PortableSource implements DatagramSource {
     });
   }
 
+  get port(): number {
+    return this.#socket.address().port;
+  }
+
   /** From /proc/net/udp, by the socket's inode, or by its port where it has none that we know. */
   kernelDrops(): number {
-    const port = this.#socket.address().port.toString(16).toUpperCase().padStart(4, '0');
+    const port = this.port.toString(16).toUpperCase().padStart(4, '0');
     const lines = readFileSync('/proc/net/udp', 'utf8').split('\n').slice(1);
     for (const line of lines) {
       const fields = line.trim().split(/\s+/);

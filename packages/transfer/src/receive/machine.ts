@@ -14,7 +14,7 @@ import {
   TAG_OFFSET,
   tsiClass,
 } from '@sluice/alc';
-import type { DatagramCode, LinkKey, Verdict } from '@sluice/ports';
+import type { Authenticator, DatagramCode, LinkKey, Verdict } from '@sluice/ports';
 import { BlockMemory } from './gather.ts';
 import { GatheringOrder, ReceivingObject } from './object.ts';
 import { type ChannelState, ReceiveSession, type ToiEntry } from './session.ts';
@@ -24,6 +24,8 @@ import { type ObjectInfo, type ReceiveCounters, type ReceiveLimits, type Receive
 const LINGER_NS = 5e9;
 /** Media and repair sessions open at once (PROTOCOL.md S-4). */
 const SIDE_SESSIONS = 4;
+/** Session keys kept for sessions that are not open. */
+const STRANGERS = 16;
 const HEARTBEAT_TYPE = 'application/vnd.sluice.heartbeat+json';
 
 /**
@@ -46,8 +48,8 @@ export class ReceiveMachine {
   readonly #sessions = new Map<number, ReceiveSession>();
   /** By channel and spool key: symbols of any session and pass fill the same holes. */
   readonly #objects = new Map<string, ReceivingObject>();
-  /** Sessions of datagrams whose tag has not held: kept for their keys only, a few, oldest out. */
-  readonly #strangers = new Map<number, ReceiveSession>();
+  /** Keys derived for sessions that are not open, by TSI and ASID: a few, oldest out. */
+  readonly #strangers = new Map<number, Authenticator>();
   #highest: number;
   #lostInClosed = 0;
 
@@ -120,47 +122,49 @@ export class ReceiveMachine {
     if (key === undefined) return 'unknown-asid';
     const tsi = readTsi(bytes, offset);
     const sn = readSn(bytes, offset);
-    const session = this.#sessions.get(tsi) ?? this.#stranger(tsi);
-    if (session.window.has(sn)) return 'replayed';
-    const channel = session.channel(key, this.#parts.codec, this.#limits);
+    const open = this.#sessions.get(tsi);
+    if (open?.window.has(sn) === true) return 'replayed';
     const datagram = bytes.subarray(offset, offset + length);
-    if (!channel.authenticator.verify(datagram, TAG_OFFSET)) return 'bad-tag';
-    const refusal = this.#welcome(session, length, now);
-    if (refusal !== undefined) return refusal;
+    const authenticator = open?.authenticator(key) ?? this.#stranger(tsi, key);
+    if (!authenticator.verify(datagram, TAG_OFFSET)) return 'bad-tag';
+    const session = open ?? this.#welcome(tsi, length, now);
+    if (typeof session === 'string') return session;
     session.window.add(sn);
     session.lastSeen = now;
+    // A datagram of another length has used up its number: sent again, it is no news.
+    if (session.datagramBytes !== length) return 'bad-length';
+    const channel = session.channel(key, this.#parts.codec, this.#limits);
     return kind === 'fdt' ? this.#fdt(session, channel, datagram) : this.#symbol(channel, session, datagram);
   }
 
-  #stranger(tsi: number): ReceiveSession {
-    const known = this.#strangers.get(tsi);
+  #stranger(tsi: number, key: LinkKey): Authenticator {
+    const name = tsi * 16 + key.asid;
+    const known = this.#strangers.get(name);
     if (known !== undefined) return known;
-    if (this.#strangers.size >= 16) {
+    if (this.#strangers.size >= STRANGERS) {
       for (const oldest of this.#strangers.keys()) {
         this.#strangers.delete(oldest);
         break;
       }
     }
-    const made = new ReceiveSession(tsi);
-    this.#strangers.set(tsi, made);
+    const made = key.session(tsi);
+    this.#strangers.set(name, made);
     return made;
   }
 
-  /** Takes an authentic session in, or says why not. */
-  #welcome(session: ReceiveSession, length: number, now: number): DatagramCode | undefined {
-    if (this.#sessions.has(session.tsi)) return session.datagramBytes === length ? undefined : 'bad-length';
-    if (tsiClass(session.tsi) === 'live') {
-      if (session.tsi < this.#highest) {
-        this.#parts.onEvent({ type: 'epoch-went-back', tsi: session.tsi, highest: this.#highest });
+  /** Opens the session of an authentic datagram, or says why not. */
+  #welcome(tsi: number, length: number, now: number): ReceiveSession | DatagramCode {
+    if (tsiClass(tsi) === 'live') {
+      if (tsi < this.#highest) {
+        this.#parts.onEvent({ type: 'epoch-went-back', tsi, highest: this.#highest });
         return 'old-session';
       }
-      this.#replaceLive(session.tsi, now);
+      this.#replaceLive(tsi, now);
     } else this.#makeRoom();
-    session.datagramBytes = length;
-    this.#strangers.delete(session.tsi);
-    this.#sessions.set(session.tsi, session);
-    this.#parts.onEvent({ type: 'session', tsi: session.tsi });
-    return undefined;
+    const session = new ReceiveSession(tsi, length);
+    this.#sessions.set(tsi, session);
+    this.#parts.onEvent({ type: 'session', tsi });
+    return session;
   }
 
   #replaceLive(tsi: number, now: number): void {

@@ -55,14 +55,12 @@ export class WaitingSymbols {
 /** What one channel (ASID) has in a session. Channels share sequence numbers and nothing else. */
 export class ChannelState {
   readonly key: LinkKey;
-  readonly authenticator: Authenticator;
   readonly fdts: FdtAssembler;
   readonly waiting: WaitingSymbols;
   readonly tois = new Map<number, ToiEntry>();
 
-  constructor(key: LinkKey, tsi: number, codec: Codec, limits: ReceiveLimits) {
+  constructor(key: LinkKey, codec: Codec, limits: ReceiveLimits) {
     this.key = key;
-    this.authenticator = key.session(tsi);
     this.fdts = new FdtAssembler(codec, limits.fdtInstances);
     this.waiting = new WaitingSymbols(limits.unknownToiBytes);
   }
@@ -79,11 +77,11 @@ export class ChannelState {
   }
 }
 
-/** All that belongs to one TSI. It is kept only once a datagram of it was authentic. */
+/** All that belongs to one TSI. Made only once a datagram of it was authentic. */
 export class ReceiveSession {
   readonly tsi: number;
-  /** Length of every datagram of the session, bytes; 0 before the first. */
-  datagramBytes = 0;
+  /** Length of every datagram of the session, bytes: that of the first. */
+  readonly datagramBytes: number;
   /** Sender time of the last authenticated FDT datagram, NTP seconds. */
   senderNtp: number | undefined;
   /** Time of the last authentic datagram, nanoseconds. */
@@ -92,9 +90,20 @@ export class ReceiveSession {
   closesAt = Infinity;
   readonly window = new ReplayWindow();
   readonly #channels: (ChannelState | undefined)[] = [];
+  readonly #authenticators: (Authenticator | undefined)[] = [];
 
-  constructor(tsi: number) {
+  constructor(tsi: number, datagramBytes: number) {
     this.tsi = tsi;
+    this.datagramBytes = datagramBytes;
+  }
+
+  /** The key of one channel in this session, derived once. */
+  authenticator(key: LinkKey): Authenticator {
+    const known = this.#authenticators[key.asid];
+    if (known !== undefined) return known;
+    const made = key.session(this.tsi);
+    this.#authenticators[key.asid] = made;
+    return made;
   }
 
   get channels(): readonly ChannelState[] {
@@ -104,7 +113,7 @@ export class ReceiveSession {
   channel(key: LinkKey, codec: Codec, limits: ReceiveLimits): ChannelState {
     const known = this.#channels[key.asid];
     if (known !== undefined) return known;
-    const made = new ChannelState(key, this.tsi, codec, limits);
+    const made = new ChannelState(key, codec, limits);
     this.#channels[key.asid] = made;
     return made;
   }
