@@ -106,7 +106,7 @@ function clientOptions({ url, username, passwordFile, caFile, tokenHosts }: Serv
 async function openPorts(config: ImporterConfig, ledger: ImporterLedger): Promise<Omit<ImportPorts, 'onEvent'>> {
   const home = clientOptions(config.harbor);
   return {
-    store: await openStore(config.store),
+    store: await openStore(config.store, config.stateDirectory),
     trust: openChannels(config.channels),
     ledger,
     home: { name: config.harbor.site, registry: openRegistry(home), harbor: openHarbor(home) },

@@ -1,13 +1,18 @@
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { type ChannelPolicy, policyFault, type Verifier, type VerifyContext } from '@sluice/bundle';
 import { type BlobStore, OperationalError } from '@sluice/ports';
 import { openFsStore, openS3Store } from '@sluice/store';
 import { loadVerifier, sha256 } from '@sluice/trust';
 import type { ChannelPolicyConfig, StoreConfig } from './sections.ts';
 
-/** The store that the configuration names. */
-export async function openStore(config: StoreConfig): Promise<BlobStore> {
-  if (config.type === 'fs') return openFsStore(config.directory);
+/** The store that the configuration names. The state directory, which no two daemons share, tells apart who writes to it. */
+export async function openStore(config: StoreConfig, stateDirectory: string): Promise<BlobStore> {
+  if (config.type === 'fs') {
+    const writer = createHash('sha256').update(`${hostname()}\n${stateDirectory}`).digest('hex').slice(0, 16);
+    return openFsStore(config.directory, writer);
+  }
   const { endpoint, bucket, prefix, region } = config;
   const credentials = {
     accessKeyId: config.accessKeyIdFile.text(),

@@ -41,7 +41,7 @@ export async function runReceiver(configFile: string, command: readonly string[]
     ledger.close();
   });
   const channels = openChannels(config.channels);
-  const store = await openStore(config.store);
+  const store = await openStore(config.store, config.stateDirectory);
   const metrics = createMetrics();
   const alarms = metrics.counter({
     name: 'sluice_receiver_alarms_total',

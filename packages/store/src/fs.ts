@@ -1,17 +1,17 @@
-import { createHash, type Hash, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
-import { copyFile, type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { type FileHandle, lstat, mkdir, open, opendir, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { type BlobStore, type Digest, hexOf, isDigest } from '@sluice/ports';
-import { ioFault, mismatch, missing, tooLarge } from './errors.ts';
+import { fileBytes, Inflow, openFile, verified } from './content.ts';
+import { exchanged, ioFault, isGone, mismatch, missing, tooLarge } from './errors.ts';
 
+// The group shares the store. The set-group-id bit comes with the directory around it: a hardened unit may not set it.
 const FILE_MODE = 0o640;
-const DIRECTORY_MODE = 0o2750;
-const READ_BYTES = 1024 * 1024;
+const DIRECTORY_MODE = 0o770;
 /** Files written and synced side by side by `putMany`. */
 const PARALLEL = 16;
-
-const isGone = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'ENOENT';
+const WRITER = /^[a-z0-9-]{1,64}$/;
 
 async function syncDirectory(path: string): Promise<void> {
   await using directory = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
@@ -22,84 +22,79 @@ async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
   for (let done = 0; done < bytes.length;) done += (await file.write(bytes, done, bytes.length - done)).bytesWritten;
 }
 
+/** Best effort: what stays is removed by the next `open`. */
+const discard = (path: string): Promise<void> => rm(path, { force: true }).catch(() => undefined);
+
 /**
- * Blobs as files `blobs/sha256/HEX` under a root, written to `tmp/` first: hash, sync, rename, sync of the directory.
+ * Blobs as files `blobs/sha256/HEX` under a root, written to `tmp/WRITER/` first: hash, sync, rename, sync of the directory.
  * A name in `blobs` therefore always stands for whole and durable bytes.
  */
 class FsStore implements BlobStore {
+  readonly #root: string;
   readonly #blobs: string;
   readonly #tmp: string;
+  /** Names that were given and whose directory is not synced yet. */
+  #unsynced = 0;
 
-  constructor(root: string) {
+  constructor(root: string, writer: string) {
+    if (!WRITER.test(writer)) throw new Error(`not a name of a writer: ${writer}`);
+    this.#root = root;
     this.#blobs = join(root, 'blobs', 'sha256');
-    this.#tmp = join(root, 'tmp');
+    this.#tmp = join(root, 'tmp', writer);
   }
 
-  /** Makes the directories and throws away what a crash left in `tmp`. */
+  /** Makes the directories and throws away what a crash of this writer left. What is there afterwards is durable. */
   async open(): Promise<void> {
     try {
-      await mkdir(this.#blobs, { recursive: true, mode: DIRECTORY_MODE });
       await rm(this.#tmp, { recursive: true, force: true });
-      await mkdir(this.#tmp, { mode: DIRECTORY_MODE });
+      for (const path of [this.#blobs, this.#tmp]) await mkdir(path, { recursive: true, mode: DIRECTORY_MODE });
+      for (const path of [this.#blobs, dirname(this.#blobs), this.#root]) await syncDirectory(path);
     } catch (error) {
-      throw ioFault(error, `opening the store at ${this.#blobs}`);
+      throw ioFault(error, `opening the store at ${this.#root}`);
     }
   }
 
   async put(digest: Digest, size: number, bytes: AsyncIterable<Uint8Array> | Uint8Array): Promise<void> {
-    if ((await this.stat(digest)) !== undefined) return;
-    const temporary = this.#temporary();
+    const inflow = new Inflow(digest, size, bytes);
     try {
-      await this.#write(temporary, digest, size, bytes);
-      await rename(temporary, this.#path(digest));
-      await syncDirectory(this.#blobs);
+      if (!(await this.#holds(digest, size))) await this.#name([await this.#write(inflow)]);
     } catch (error) {
-      await rm(temporary, { force: true });
-      throw ioFault(error, `storing blob ${digest}`);
+      throw inflow.threw(error) ? error : ioFault(error, `storing blob ${digest}`);
     }
   }
 
   async adopt(digest: Digest, size: number, path: string): Promise<void> {
-    if ((await this.stat(digest)) !== undefined) {
-      await rm(path, { force: true });
-      return;
-    }
     try {
-      const there = await stat(path);
-      if (there.size !== size) throw mismatch(digest);
-      await this.#bringOver(path, this.#path(digest));
-      await syncDirectory(this.#blobs);
+      if (!(await this.#holds(digest, size))) await this.#bringOver(digest, size, path);
+      await rm(path, { force: true });
     } catch (error) {
       throw ioFault(error, `taking blob ${digest} in from ${path}`);
     }
   }
 
   async putMany(blobs: readonly { readonly digest: Digest; readonly bytes: Uint8Array }[]): Promise<void> {
-    const written: { readonly digest: Digest; readonly temporary: string }[] = [];
+    const written: Written[] = [];
+    const waiting = new Map(blobs.map((blob) => [blob.digest, blob.bytes] as const)).entries();
+    const writeSome = async (): Promise<void> => {
+      for (const [digest, bytes] of waiting) {
+        if (await this.#holds(digest, bytes.length)) continue;
+        written.push(await this.#write(new Inflow(digest, bytes.length, bytes)));
+      }
+    };
     try {
-      const waiting = [...blobs];
-      const writeSome = async (): Promise<void> => {
-        for (let blob = waiting.pop(); blob !== undefined; blob = waiting.pop()) {
-          if ((await this.stat(blob.digest)) !== undefined) continue;
-          const temporary = this.#temporary();
-          written.push({ digest: blob.digest, temporary });
-          await this.#write(temporary, blob.digest, blob.bytes.length, blob.bytes);
-        }
-      };
       const ended = await Promise.allSettled(Array.from({ length: PARALLEL }, writeSome));
       const failed = ended.find((end) => end.status === 'rejected');
       if (failed !== undefined) throw failed.reason as Error;
-      for (const { digest, temporary } of written) await rename(temporary, this.#path(digest));
-      await syncDirectory(this.#blobs);
+      await this.#name(written);
     } catch (error) {
-      for (const { temporary } of written) await rm(temporary, { force: true });
+      for (const { temporary } of written) await discard(temporary);
       throw ioFault(error, `storing ${String(blobs.length)} blobs`);
     }
   }
 
   async stat(digest: Digest): Promise<number | undefined> {
     try {
-      return (await stat(this.#path(digest))).size;
+      return (await lstat(this.#path(digest))).size;
     } catch (error) {
       if (isGone(error)) return undefined;
       throw ioFault(error, `looking for blob ${digest}`);
@@ -107,17 +102,13 @@ class FsStore implements BlobStore {
   }
 
   async read(digest: Digest): Promise<AsyncIterable<Uint8Array>> {
-    const file = await this.#openBlob(digest);
-    return chunksOf(file, digest);
+    if ((await this.stat(digest)) === undefined) throw missing(digest);
+    return this.#bytes(digest);
   }
 
   async readVerified(digest: Digest, limit: number): Promise<Uint8Array> {
-    await using file = await this.#openBlob(digest);
-    const { size } = await file.stat();
-    if (size > limit) throw tooLarge(digest, limit);
-    const bytes = await file.readFile();
-    if (createHash('sha256').update(bytes).digest('hex') !== hexOf(digest)) throw mismatch(digest);
-    return bytes;
+    if (((await this.stat(digest)) ?? 0) > limit) throw tooLarge(digest, limit);
+    return verified(digest, limit, this.#bytes(digest));
   }
 
   async remove(digest: Digest): Promise<void> {
@@ -130,10 +121,14 @@ class FsStore implements BlobStore {
   }
 
   async *list(): AsyncGenerator<{ readonly digest: Digest; readonly size: number }> {
-    for (const name of await readdir(this.#blobs)) {
-      const digest = `sha256:${name}`;
-      const size = isDigest(digest) ? await this.stat(digest) : undefined;
-      if (isDigest(digest) && size !== undefined) yield { digest, size };
+    try {
+      for await (const { name } of await opendir(this.#blobs)) {
+        const digest = `sha256:${name}`;
+        const size = isDigest(digest) ? await this.stat(digest) : undefined;
+        if (isDigest(digest) && size !== undefined) yield { digest, size };
+      }
+    } catch (error) {
+      throw ioFault(error, 'listing the store');
     }
   }
 
@@ -142,73 +137,77 @@ class FsStore implements BlobStore {
     return join(this.#blobs, hexOf(digest));
   }
 
-  #temporary(): string {
-    return join(this.#tmp, randomUUID());
+  /** Never for a blob of another size: that one is damaged, and is to be replaced. */
+  async #holds(digest: Digest, size: number): Promise<boolean> {
+    if ((await this.stat(digest)) !== size) return false;
+    // Another call may have given the name a moment ago.
+    if (this.#unsynced > 0) await syncDirectory(this.#blobs);
+    return true;
   }
 
-  async #write(
-    path: string,
-    digest: Digest,
-    size: number,
-    bytes: AsyncIterable<Uint8Array> | Uint8Array,
-  ): Promise<void> {
-    const hash: Hash = createHash('sha256');
-    let written = 0;
-    await using file = await open(path, 'wx', FILE_MODE);
-    for await (const chunk of bytes instanceof Uint8Array ? [bytes] : bytes) {
-      written += chunk.length;
-      if (written > size) throw mismatch(digest);
-      hash.update(chunk);
-      await writeAll(file, chunk);
-    }
-    if (written !== size || hash.digest('hex') !== hexOf(digest)) throw mismatch(digest);
-    await file.datasync();
-  }
-
-  /** Renames where both lie on one file system; else copies, syncs and removes. */
-  async #bringOver(from: string, to: string): Promise<void> {
+  async #write(inflow: Inflow): Promise<Written> {
+    const temporary = join(this.#tmp, randomUUID());
     try {
-      await rename(from, to);
+      await using file = await open(temporary, 'wx', FILE_MODE);
+      for await (const chunk of inflow) await writeAll(file, chunk);
+      await file.datasync();
+    } catch (error) {
+      await discard(temporary);
+      throw error;
+    }
+    return { temporary, digest: inflow.digest };
+  }
+
+  async #name(written: readonly Written[]): Promise<void> {
+    this.#unsynced += 1;
+    for (const { temporary, digest } of written) await rename(temporary, this.#path(digest));
+    await syncDirectory(this.#blobs);
+    // Not reached when one of these failed: then each later call syncs once more.
+    this.#unsynced -= 1;
+  }
+
+  /** By rename where both lie on one file system; else by a copy, which is hashed. */
+  async #bringOver(digest: Digest, size: number, path: string): Promise<void> {
+    {
+      await using file = await openFile(path);
+      const found = await file.stat();
+      if (!found.isFile() || found.size !== size) throw mismatch(digest);
+      await file.datasync();
+    }
+    try {
+      await this.#name([{ temporary: path, digest }]);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EXDEV') throw error;
-      const temporary = this.#temporary();
-      await copyFile(from, temporary);
-      {
-        await using file = await open(temporary, 'r+');
-        await file.datasync();
-      }
-      await rename(temporary, to);
-      await rm(from, { force: true });
+      this.#unsynced -= 1; // no name was given
+      await this.#name([await this.#write(new Inflow(digest, size, fileBytes(path)))]);
     }
   }
 
-  async #openBlob(digest: Digest): Promise<FileHandle> {
+  async *#bytes(digest: Digest): AsyncGenerator<Uint8Array> {
     try {
-      return await open(this.#path(digest), 'r');
+      yield* fileBytes(this.#path(digest));
     } catch (error) {
-      throw isGone(error) ? missing(digest) : ioFault(error, `reading blob ${digest}`);
+      if (isGone(error)) throw missing(digest);
+      // A link where a file was.
+      throw (error as NodeJS.ErrnoException).code === 'ELOOP'
+        ? exchanged(digest)
+        : ioFault(error, `reading blob ${digest}`);
     }
   }
 }
 
-async function* chunksOf(file: FileHandle, digest: Digest): AsyncGenerator<Uint8Array> {
-  try {
-    for (;;) {
-      const buffer = new Uint8Array(READ_BYTES);
-      const { bytesRead } = await file.read(buffer, 0, READ_BYTES);
-      if (bytesRead === 0) return;
-      yield buffer.subarray(0, bytesRead);
-    }
-  } catch (error) {
-    throw ioFault(error, `reading blob ${digest}`);
-  } finally {
-    await file.close();
-  }
+interface Written {
+  readonly temporary: string;
+  readonly digest: Digest;
 }
 
-/** A store in a directory. @throws OperationalError `store-io`, `store-full` */
-export async function openFsStore(root: string): Promise<BlobStore> {
-  const store = new FsStore(root);
+/**
+ * A store in a directory, which several processes may share.
+ * @param writer lower-case letters, digits and hyphens: which of them this is. What it left in `tmp` when it was killed is removed here.
+ * @throws OperationalError `store-io`, `store-full`
+ */
+export async function openFsStore(root: string, writer = 'main'): Promise<BlobStore> {
+  const store = new FsStore(root, writer);
   await store.open();
   return store;
 }

@@ -1,2 +1,2 @@
 export { openFsStore } from './fs.ts';
-export { openS3Store, type S3Options } from './s3.ts';
+export { openS3Store, S3_TIMEOUTS, type S3Options } from './s3.ts';

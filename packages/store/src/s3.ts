@@ -4,17 +4,18 @@ import {
   CreateMultipartUploadCommand,
   DeleteObjectCommand,
   GetObjectCommand,
+  HeadBucketCommand,
   HeadObjectCommand,
+  ListMultipartUploadsCommand,
   ListObjectsV2Command,
   PutObjectCommand,
   S3Client,
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { type BlobStore, type Digest, hexOf, isDigest, OperationalError } from '@sluice/ports';
-import { mismatch, missing, tooLarge } from './errors.ts';
+import { fileBytes, Inflow, verified } from './content.ts';
+import { ioFault, missing } from './errors.ts';
 
 export interface S3Options {
   readonly endpoint: string;
@@ -23,20 +24,31 @@ export interface S3Options {
   readonly prefix: string;
   readonly region: string;
   readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string };
+  /** How long the service may take (defaults: S3_TIMEOUTS). */
+  readonly timeouts?: typeof S3_TIMEOUTS;
 }
 
-/** Bytes of one part of a multipart upload; blobs up to one part go in one request. S3 wants at least 5 MiB. */
+/** Milliseconds until a connection stands, and with no byte moving on one; then the call fails, or is tried again by the SDK. */
+export const S3_TIMEOUTS = { connect: 3000, idle: 15_000 };
+/** How often one call is tried before it counts as failed. */
+const ATTEMPTS = 3;
+/** Least bytes of one part of a multipart upload; blobs up to one part go in one request. S3 wants at least 5 MiB. */
 const PART_BYTES = 16 * 2 ** 20;
+/** S3 takes no more parts than this: larger blobs have larger parts. */
+const PARTS_MAX = 10_000;
 /** Blobs put side by side by `putMany`. */
 const PARALLEL = 8;
+/** Answers below 500 that a later try may change: timeout of the request, conflict with another call, too many calls. */
+const PASSING = [408, 409, 429];
+
+const statusOf = (error: unknown): number | undefined =>
+  (error as { readonly $metadata?: { readonly httpStatusCode?: number } }).$metadata?.httpStatusCode;
+const isNotFound = (error: unknown): boolean => statusOf(error) === 404;
 
 function fault(cause: unknown, what: string): OperationalError {
   if (cause instanceof OperationalError) return cause;
-  const { name, $metadata } = cause as {
-    readonly name?: string;
-    readonly $metadata?: { readonly httpStatusCode?: number };
-  };
-  const status = $metadata?.httpStatusCode;
+  const { name = 'error' } = cause as { readonly name?: string };
+  const status = statusOf(cause);
   if (name === 'QuotaExceeded' || status === 507) {
     return new OperationalError(
       'store-full',
@@ -44,39 +56,36 @@ function fault(cause: unknown, what: string): OperationalError {
       { retryable: true, cause },
     );
   }
-  if (status === undefined || status >= 500 || status === 429) {
+  if (status === undefined || status >= 500 || PASSING.includes(status)) {
     return new OperationalError(
       'store-unreachable',
-      `${what}: the S3 service does not answer (${name ?? 'error'}); it is tried again`,
+      `${what}: the S3 service does not answer as it should (${name}); it is tried again`,
       { retryable: true, cause },
     );
   }
   return new OperationalError(
     'store-io',
-    `${what}: S3 answered ${String(status)} ${name ?? ''}; look at bucket and credentials`,
-    {
-      retryable: status === 403 || status === 404,
-      cause,
-    },
+    `${what}: S3 answered ${String(status)} ${name}; look at bucket and credentials`,
+    { retryable: status === 403 || status === 404, cause },
   );
 }
-
-const isNotFound = (error: unknown): boolean =>
-  (error as { readonly $metadata?: { readonly httpStatusCode?: number } }).$metadata?.httpStatusCode === 404;
 
 /** Blobs as objects `PREFIXblobs/sha256/HEX`. A key appears only after its bytes were hashed and found right. */
 class S3Store implements BlobStore {
   readonly #client: S3Client;
   readonly #bucket: string;
   readonly #prefix: string;
+  #cleaned: Promise<void> | undefined;
 
-  constructor({ endpoint, bucket, prefix, region, credentials }: S3Options) {
+  constructor({ endpoint, bucket, prefix, region, credentials, timeouts = S3_TIMEOUTS }: S3Options) {
     // Ceph does not understand the SDK's default checksum trailers.
     this.#client = new S3Client({
       endpoint,
       region,
       credentials,
       forcePathStyle: true,
+      maxAttempts: ATTEMPTS,
+      requestHandler: { connectionTimeout: timeouts.connect, socketTimeout: timeouts.idle },
       requestChecksumCalculation: 'WHEN_REQUIRED',
       responseChecksumValidation: 'WHEN_REQUIRED',
     });
@@ -85,31 +94,29 @@ class S3Store implements BlobStore {
   }
 
   async put(digest: Digest, size: number, bytes: AsyncIterable<Uint8Array> | Uint8Array): Promise<void> {
-    if ((await this.stat(digest)) !== undefined) return;
+    if ((await this.stat(digest)) === size) return;
+    const inflow = new Inflow(digest, size, bytes);
     try {
-      if (size <= PART_BYTES) await this.#putWhole(digest, await gathered(digest, size, bytes));
-      else await this.#putParts(digest, size, bytes instanceof Uint8Array ? once(bytes) : bytes);
+      if (size <= PART_BYTES) await this.#putWhole(inflow);
+      else await this.#putParts(inflow);
     } catch (error) {
-      throw fault(error, `storing blob ${digest}`);
-    }
-    const there = await this.stat(digest);
-    if (there !== size) {
-      await this.remove(digest);
-      throw mismatch(digest);
+      throw inflow.threw(error) ? error : fault(error, `storing blob ${digest}`);
     }
   }
 
   async adopt(digest: Digest, size: number, path: string): Promise<void> {
-    await this.put(digest, size, createReadStream(path, { highWaterMark: 1024 * 1024 }));
-    await rm(path, { force: true });
+    try {
+      await this.put(digest, size, fileBytes(path));
+      await rm(path, { force: true });
+    } catch (error) {
+      throw ioFault(error, `taking blob ${digest} in from ${path}`);
+    }
   }
 
   async putMany(blobs: readonly { readonly digest: Digest; readonly bytes: Uint8Array }[]): Promise<void> {
-    const waiting = [...blobs];
+    const waiting = new Map(blobs.map((blob) => [blob.digest, blob.bytes] as const)).entries();
     const putSome = async (): Promise<void> => {
-      for (let blob = waiting.pop(); blob !== undefined; blob = waiting.pop()) {
-        await this.put(blob.digest, blob.bytes.length, blob.bytes);
-      }
+      for (const [digest, bytes] of waiting) await this.put(digest, bytes.length, bytes);
     };
     const ended = await Promise.allSettled(Array.from({ length: PARALLEL }, putSome));
     const failed = ended.find((end) => end.status === 'rejected');
@@ -127,29 +134,12 @@ class S3Store implements BlobStore {
   }
 
   async read(digest: Digest): Promise<AsyncIterable<Uint8Array>> {
-    try {
-      const { Body } = await this.#client.send(new GetObjectCommand(this.#at(digest)));
-      return Body as unknown as AsyncIterable<Uint8Array>;
-    } catch (error) {
-      throw isNotFound(error) ? missing(digest) : fault(error, `reading blob ${digest}`);
-    }
+    if ((await this.stat(digest)) === undefined) throw await this.#absent(digest);
+    return this.#bytes(digest);
   }
 
   async readVerified(digest: Digest, limit: number): Promise<Uint8Array> {
-    const chunks: Uint8Array[] = [];
-    let size = 0;
-    try {
-      for await (const chunk of await this.read(digest)) {
-        size += chunk.length;
-        if (size > limit) throw tooLarge(digest, limit);
-        chunks.push(chunk);
-      }
-    } catch (error) {
-      throw fault(error, `reading blob ${digest}`);
-    }
-    const bytes = Buffer.concat(chunks);
-    if (createHash('sha256').update(bytes).digest('hex') !== hexOf(digest)) throw mismatch(digest);
-    return bytes;
+    return verified(digest, limit, this.#bytes(digest));
   }
 
   async remove(digest: Digest): Promise<void> {
@@ -186,76 +176,71 @@ class S3Store implements BlobStore {
     return { Bucket: this.#bucket, Key: this.#prefix + hexOf(digest) };
   }
 
-  async #putWhole(digest: Digest, bytes: Uint8Array): Promise<void> {
-    await this.#client.send(new PutObjectCommand({ ...this.#at(digest), Body: bytes, ContentLength: bytes.length }));
+  /** Asked for when the first byte is wanted, so that a stream that nobody reads holds no connection. */
+  async *#bytes(digest: Digest): AsyncGenerator<Uint8Array> {
+    try {
+      const { Body } = await this.#client.send(new GetObjectCommand(this.#at(digest)));
+      for await (const chunk of Body as unknown as AsyncIterable<Uint8Array>) yield chunk;
+    } catch (error) {
+      throw isNotFound(error) ? await this.#absent(digest) : fault(error, `reading blob ${digest}`);
+    }
+  }
+
+  /** A missing blob is an answer. A missing bucket, which looks the same, is a fault that can be mended. */
+  async #absent(digest: Digest): Promise<OperationalError> {
+    try {
+      await this.#client.send(new HeadBucketCommand({ Bucket: this.#bucket }));
+      return missing(digest);
+    } catch (error) {
+      return fault(error, `looking for blob ${digest} in bucket ${this.#bucket}`);
+    }
+  }
+
+  async #putWhole(inflow: Inflow): Promise<void> {
+    for await (const Body of inflow.pieces(PART_BYTES)) {
+      await this.#client.send(new PutObjectCommand({ ...this.#at(inflow.digest), Body, ContentLength: Body.length }));
+    }
   }
 
   /** Parts are not visible until the upload is completed, and it is completed only when the hash is right. */
-  async #putParts(digest: Digest, size: number, bytes: AsyncIterable<Uint8Array>): Promise<void> {
-    const at = this.#at(digest);
+  async #putParts(inflow: Inflow): Promise<void> {
+    await (this.#cleaned ??= this.#removeUploads());
+    const at = this.#at(inflow.digest);
     const { UploadId } = await this.#client.send(new CreateMultipartUploadCommand(at));
     try {
-      const hash = createHash('sha256');
       const parts: { readonly PartNumber: number; readonly ETag: string | undefined }[] = [];
-      let seen = 0;
-      for await (const part of inParts(bytes)) {
-        seen += part.length;
-        if (seen > size) throw mismatch(digest);
-        hash.update(part);
+      for await (const Body of inflow.pieces(Math.max(PART_BYTES, Math.ceil(inflow.size / PARTS_MAX)))) {
         const PartNumber = parts.length + 1;
-        const { ETag } = await this.#client.send(
-          new UploadPartCommand({ ...at, UploadId, PartNumber, Body: part, ContentLength: part.length }),
-        );
+        const part = new UploadPartCommand({ ...at, UploadId, PartNumber, Body, ContentLength: Body.length });
+        const { ETag } = await this.#client.send(part);
         parts.push({ PartNumber, ETag });
       }
-      if (seen !== size || hash.digest('hex') !== hexOf(digest)) throw mismatch(digest);
       await this.#client.send(
         new CompleteMultipartUploadCommand({ ...at, UploadId, MultipartUpload: { Parts: parts } }),
       );
     } catch (error) {
-      // The parts are garbage now; if this fails too the first error is the one to tell.
+      // The parts are garbage now. Should this fail too, the first error is the one to tell, and the next start removes them.
       await this.#client.send(new AbortMultipartUploadCommand({ ...at, UploadId })).catch(() => undefined);
       throw error;
     }
   }
-}
 
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield await Promise.resolve(bytes);
-}
-
-/** All bytes in memory, hashed and found right. */
-async function gathered(
-  digest: Digest,
-  size: number,
-  bytes: AsyncIterable<Uint8Array> | Uint8Array,
-): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  let seen = 0;
-  for await (const chunk of bytes instanceof Uint8Array ? [bytes] : bytes) {
-    seen += chunk.length;
-    if (seen > size) throw mismatch(digest);
-    chunks.push(chunk);
+  /**
+   * Aborts uploads that a crash left, a page of them at each start. Only the receiver stores blobs of more than one part, so none
+   * is another process's work.
+   */
+  async #removeUploads(): Promise<void> {
+    const where = { Bucket: this.#bucket, Prefix: this.#prefix };
+    try {
+      const { Uploads = [] } = await this.#client.send(new ListMultipartUploadsCommand(where));
+      for (const { Key, UploadId } of Uploads) {
+        await this.#client.send(new AbortMultipartUploadCommand({ Bucket: this.#bucket, Key, UploadId }));
+      }
+    } catch (error) {
+      this.#cleaned = undefined;
+      throw error;
+    }
   }
-  const whole = Buffer.concat(chunks);
-  if (seen !== size || createHash('sha256').update(whole).digest('hex') !== hexOf(digest)) throw mismatch(digest);
-  return whole;
-}
-
-/** The stream cut into parts of `PART_BYTES`, the last one shorter. */
-async function* inParts(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  let waiting: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of bytes) {
-    waiting.push(chunk);
-    size += chunk.length;
-    if (size < PART_BYTES) continue;
-    let whole: Uint8Array = Buffer.concat(waiting);
-    for (; whole.length >= PART_BYTES; whole = whole.subarray(PART_BYTES)) yield whole.subarray(0, PART_BYTES);
-    waiting = [whole];
-    size = whole.length;
-  }
-  if (size > 0) yield Buffer.concat(waiting);
 }
 
 /** A store in a bucket. The bucket must be there; nothing is asked of the service until the first call. */
