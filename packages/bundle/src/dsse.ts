@@ -1,6 +1,6 @@
 import { ok, refuse, type Result } from '@sluice/ports';
 import { decodeBase64, encodeBase64 } from './base64.ts';
-import { isObject, type JsonLimits, onlyKeys, parseJson, STATEMENT_JSON } from './json.ts';
+import { isList, isObject, type JsonLimits, onlyKeys, parseJson, STATEMENT_JSON } from './json.ts';
 import { concat } from './tar.ts';
 
 /** The one payload type taken (in-toto attestation framework, envelope.md). */
@@ -50,7 +50,7 @@ export function parseEnvelope(bytes: Uint8Array): Result<Envelope> {
   if (value.payloadType !== IN_TOTO) return refuse('payload-type', `the envelope's payload type is not ${IN_TOTO}`);
   const payload = typeof value.payload === 'string' ? decodeBase64(value.payload) : undefined;
   if (payload === undefined) return malformed('its payload is not base64');
-  if (!Array.isArray(value.signatures) || value.signatures.length > SIGNATURES_MAX) {
+  if (!isList(value.signatures) || value.signatures.length > SIGNATURES_MAX) {
     return malformed(`its signatures are not a list of at most ${String(SIGNATURES_MAX)}`);
   }
   const signatures: Signature[] = [];

@@ -1,5 +1,5 @@
 import { type BundleCode, type Digest, isDigest, ok, refuse, type Refusal, type Result } from '@sluice/ports';
-import { isObject, type JsonObject, type JsonValue, onlyKeys } from './json.ts';
+import { isList, isObject, type JsonObject, type JsonValue, onlyKeys } from './json.ts';
 
 /** Ends the reading of a document; never leaves `reading`. */
 class Fault extends Error {
@@ -42,16 +42,17 @@ export function objectAt(value: JsonValue | undefined, where: string, keys: read
 }
 
 export function listAt(value: JsonValue | undefined, where: string): readonly JsonValue[] {
-  if (!Array.isArray(value)) return fail('statement-malformed', `${where} is not a list`);
+  if (!isList(value)) return fail('statement-malformed', `${where} is not a list`);
   if (value.length > ITEMS_MAX) return fail('statement-malformed', `${where} has more than ${String(ITEMS_MAX)} items`);
-  return value as readonly JsonValue[];
+  return value;
 }
 
-/** A text of 1 to 1,024 characters without control characters. */
+/** A text of 1 to 1,024 characters without control characters and lone surrogates (which two texts could share as U+FFFD once encoded). */
 export function textAt(value: JsonValue | undefined, where: string): string {
   if (typeof value !== 'string' || value === '') return fail('statement-malformed', `${where} is not a text`);
   if (value.length > TEXT_MAX)
     return fail('statement-malformed', `${where} is longer than ${String(TEXT_MAX)} characters`);
+  if (!value.isWellFormed()) return fail('statement-malformed', `${where} holds half a character`);
   for (let i = 0; i < value.length; i += 1) {
     const unit = value.charCodeAt(i);
     if (unit < 0x20 || unit === 0x7f) return fail('statement-malformed', `${where} holds a control character`);

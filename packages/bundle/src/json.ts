@@ -97,7 +97,8 @@ class Parser {
     const match = NUMBER.exec(this.#text);
     if (match === null) throw this.#malformed('no value');
     const value = Number(match[0]);
-    const isInteger = match[1] === undefined && match[2] === undefined;
+    // `-0` is an integer with a second spelling of its own.
+    const isInteger = match[1] === undefined && match[2] === undefined && !Object.is(value, -0);
     if (this.#limits.numbers === 'integers' && !(isInteger && Number.isSafeInteger(value))) {
       throw this.#malformed('a number that is not a safe integer');
     }
@@ -196,6 +197,8 @@ export function parseJson(bytes: Uint8Array, limits: JsonLimits): Result<JsonVal
 
 export const isObject = (value: JsonValue | undefined): value is JsonObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
+
+export const isList = (value: JsonValue | undefined): value is readonly JsonValue[] => Array.isArray(value);
 
 /** Refuses `json-unknown-key` when `value` has a key that `known` does not name. */
 export function onlyKeys(value: JsonObject, known: readonly string[], where: string): Result<undefined> {

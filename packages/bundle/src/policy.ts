@@ -26,6 +26,9 @@ export function policyFault(policy: ChannelPolicy): string | undefined {
   if (both !== undefined)
     return `channel ${policy.channel}: key ${both} is a transport key and cannot be a release key too`;
   if (policy.transportKeys.length === 0) return `channel ${policy.channel} has no transport key`;
+  if (!Number.isSafeInteger(policy.releaseSignatures) || policy.releaseSignatures < 0) {
+    return `channel ${policy.channel} does not say how many release signatures it needs`;
+  }
   if (policy.releaseSignatures > new Set(policy.releaseKeys).size) {
     return `channel ${policy.channel} wants ${String(policy.releaseSignatures)} release signatures but names fewer keys`;
   }

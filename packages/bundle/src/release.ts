@@ -72,8 +72,31 @@ export function parseRelease(payload: Uint8Array): Result<ReleaseStatement> {
         (artifact, i) => subject[i]?.name === artifact.name && subject[i].digest === artifact.digest,
       );
     if (!agree) fail('statement-malformed', 'subject does not list the artifacts in their order');
+    const clash = placeTwice(release.artifacts) ?? pathBelowFile(release.artifacts);
+    if (clash !== undefined) fail('statement-malformed', `two artifacts of the release go to one place: ${clash}`);
     return release;
   });
+}
+
+/** Where an artifact stays. An image without tags is known by its digest alone and is in no one's way. */
+function placesOf({ type, target: { repository = '', tags = [], path } }: Artifact): readonly string[] {
+  if (path !== undefined) return [`path ${path}`];
+  return type === 'git' ? [`git repository ${repository}`] : tags.map((tag) => `${repository}:${tag}`);
+}
+
+/** A place that two artifacts claim (B-10): the order of work would decide which of them stays. */
+function placeTwice(artifacts: readonly Artifact[]): string | undefined {
+  const taken = new Set<string>();
+  return artifacts.flatMap(placesOf).find((place) => taken.size === taken.add(place).size);
+}
+
+/** A path that would need a file of the same release to be a directory (B-10). */
+function pathBelowFile(artifacts: readonly Artifact[]): string | undefined {
+  // With the slash sorted before all else, what lies below a path follows it at once.
+  const paths = artifacts.flatMap(({ target: { path } }) => (path === undefined ? [] : [path.replaceAll('/', '\0')]));
+  paths.sort();
+  const below = paths.find((path, i) => i > 0 && path.startsWith(`${paths[i - 1] ?? ''}\0`));
+  return below === undefined ? undefined : `path ${below.replaceAll('\0', '/')}`;
 }
 
 function artifactAt(value: JsonValue, where: string): Artifact {

@@ -1,4 +1,3 @@
-import type { Result } from '@sluice/ports';
 import { type Digest, hexOf } from '@sluice/ports';
 import { digestSetAt, fail, listAt, must, objectAt, textAt } from './fields.ts';
 import { isObject, type JsonValue, parseJson, STATEMENT_JSON } from './json.ts';
@@ -41,7 +40,7 @@ export function readStatement(
   payload: Uint8Array,
   kind: StatementKind,
 ): { readonly subject: readonly Subject[]; readonly predicate: JsonValue | undefined } {
-  const document = objectAt(must<JsonValue>(parseJson(payload, STATEMENT_JSON) as Result<JsonValue>), 'statement', [
+  const document = objectAt(must(parseJson(payload, STATEMENT_JSON)), 'statement', [
     '_type',
     'subject',
     'predicateType',

@@ -10,10 +10,14 @@ export const hostile = (text: string, limit: number = HOSTILE_TEXT_MAX): Hostile
   text: text.length > limit ? `${text.slice(0, limit)}…` : text,
 });
 
-// Control characters, line and paragraph separators, bidirectional controls, lone surrogates, invisible joiners.
-const UNPRINTABLE =
-  /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|\p{Surrogate}/gu;
+// What could move the cursor, hide or reorder text: control and format characters (bidirectional ones, joiners, tags), lone surrogates, private and
+// unassigned characters, line and paragraph separators.
+const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}]/gu;
 
-/** For a terminal or a log line: what could move the cursor, hide or reorder text is shown as an escape. */
-export const printable = ({ text }: HostileText): string =>
-  text.replace(UNPRINTABLE, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
+const escaped = (character: string): string => {
+  const hex = (character.codePointAt(0) ?? 0).toString(16);
+  return hex.length > 4 ? `\\u{${hex}}` : `\\u${hex.padStart(4, '0')}`;
+};
+
+/** For a terminal or a log line: each unprintable character is shown as an escape. */
+export const printable = ({ text }: HostileText): string => text.replace(UNPRINTABLE, escaped);

@@ -40,11 +40,20 @@ const HASHES: Readonly<Record<SignatureAlgorithm, string | null>> = {
   'ECDSA-P384': 'sha384',
 };
 
-/** Lower-case hex SHA-256 of the public key as DER SubjectPublicKeyInfo. */
-const keyIdOf = (key: KeyObject): string =>
-  createHash('sha256')
-    .update(key.export({ type: 'spki', format: 'der' }))
-    .digest('hex');
+/**
+ * Lower-case hex SHA-256 of the public key as DER SubjectPublicKeyInfo. A curve's key has several such forms (compressed point, explicit
+ * parameters); were they all taken, one key would count as several under several ids. @throws OperationalError `key-malformed`
+ */
+function keyIdOf(key: KeyObject): string {
+  const der = key.export({ type: 'spki', format: 'der' });
+  const plain = createPublicKey({ key: key.export({ format: 'jwk' }), format: 'jwk' });
+  if (!der.equals(plain.export({ type: 'spki', format: 'der' }))) {
+    throw malformed(
+      'the key has a compressed point or explicit curve parameters; write it anew with "-conv_form uncompressed -param_enc named_curve"',
+    );
+  }
+  return createHash('sha256').update(der).digest('hex');
+}
 
 function parsed(make: () => KeyObject, what: string): KeyObject {
   try {
@@ -55,17 +64,26 @@ function parsed(make: () => KeyObject, what: string): KeyObject {
   }
 }
 
-/** @throws OperationalError `key-malformed` */
+/** Takes PKCS #8 and SEC 1 without a password. @throws OperationalError `key-malformed` */
 export function loadSigner(pem: string): Signer {
+  if (pem.includes('ENCRYPTED')) throw malformed('the private key has a password, which a daemon cannot type');
   const key = parsed(() => createPrivateKey(pem), 'private');
   const algorithm = algorithmOf(key);
   const hash = HASHES[algorithm];
   return { keyid: keyIdOf(createPublicKey(key)), algorithm, sign: (message) => sign(hash, message, key) };
 }
 
-/** @throws OperationalError `key-malformed`, also for a private key: those have no place where only signatures are checked. */
+/**
+ * Takes one SubjectPublicKeyInfo in PEM. @throws OperationalError `key-malformed`, also for a private key (those have no place where only
+ * signatures are checked), a certificate (its validity would not be looked at) and a second key (it would not be used).
+ */
 export function loadVerifier(pem: string): Verifier {
   if (pem.includes('PRIVATE KEY')) throw malformed('this is a private key where the public one belongs');
+  const labels = [...pem.matchAll(/^-----BEGIN ([A-Z0-9 ]+)-----/gm)].map((match) => match[1]);
+  if (labels.length !== 1 || labels[0] !== 'PUBLIC KEY') {
+    const found = labels.length === 0 ? 'nothing of that form' : labels.join(', ').toLowerCase();
+    throw malformed(`the file must hold one "PUBLIC KEY" block and has ${found}`);
+  }
   const key = parsed(() => createPublicKey(pem), 'public');
   const algorithm = algorithmOf(key);
   const hash = HASHES[algorithm];
@@ -123,7 +141,7 @@ export function makeKeyPair(algorithm: SignatureAlgorithm): {
       ? generateKeyPairSync('ed25519')
       : generateKeyPairSync('ec', { namedCurve: algorithm === 'ECDSA-P256' ? 'P-256' : 'P-384' });
   return {
-    privatePem: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
-    publicPem: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+    privatePem: privateKey.export({ type: 'pkcs8', format: 'pem' }),
+    publicPem: publicKey.export({ type: 'spki', format: 'pem' }),
   };
 }
