@@ -6,27 +6,61 @@ import { OperationalError } from '@sluice/ports';
 /** One step of the schema; version n + 1 is reached by running migrations[n]. Steps are only ever added. */
 export type Migration = string;
 
+// Primary result codes of SQLite (sqlite.org/rescode.html).
+const BUSY = 5;
+const LOCKED = 6;
+const NOMEM = 7;
+const READONLY = 8;
+const IOERR = 10;
+const CORRUPT = 11;
+const FULL = 13;
+const CANTOPEN = 14;
+const PROTOCOL = 15;
+const NOTADB = 26;
+const WORLD: readonly number[] = [BUSY, LOCKED, NOMEM, READONLY, IOERR, CANTOPEN, PROTOCOL];
+
+/** An error of disk or database, told as one of ours. Anything else is a mistake of ours and stays what it is. */
+function ledgerFault(cause: unknown): unknown {
+  const { errcode, errstr = '' } = cause as { readonly errcode?: number; readonly errstr?: string };
+  if (!(cause instanceof Error) || errcode === undefined) return cause;
+  const code = errcode & 0xff;
+  if (code === FULL) {
+    const text = 'the disk of the ledger is full; make room and it goes on by itself';
+    return new OperationalError('ledger-full', text, { retryable: true, cause });
+  }
+  if (code === CORRUPT || code === NOTADB) {
+    const text = `the ledger is damaged (${errstr}); restore it from a backup`;
+    return new OperationalError('ledger-unreadable', text, { retryable: false, cause });
+  }
+  if (!WORLD.includes(code)) return cause;
+  const text = `the ledger cannot be used (${errstr}); look at its disk and at who else has it open`;
+  return new OperationalError('ledger-io', text, { retryable: true, cause });
+}
+
 /**
  * Opens the database durable (WAL, synchronous=FULL) and brings its schema forward.
- * @throws OperationalError `ledger-newer` when a later Sluice wrote it, `ledger-unreadable` when it is no database of ours.
+ * @throws OperationalError `ledger-newer` when a later Sluice wrote it, `ledger-unreadable` when it is no database of ours,
+ * `ledger-full` and `ledger-io`.
  */
 export function openDatabase(path: string, migrations: readonly Migration[]): DatabaseSync {
   if (path !== ':memory:') mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  let database: DatabaseSync;
+  const database = new DatabaseSync(path, { open: false });
   try {
-    database = new DatabaseSync(path);
+    database.open();
     database.exec(
       'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000;',
     );
-  } catch (cause) {
-    throw new OperationalError('ledger-unreadable', `the ledger ${path} cannot be opened; restore it from a backup`, {
-      retryable: false,
-      cause,
-    });
+    migrate(database, path, migrations);
+    return database;
+  } catch (error) {
+    if (database.isOpen) database.close();
+    throw ledgerFault(error);
   }
+}
+
+function migrate(database: DatabaseSync, path: string, migrations: readonly Migration[]): void {
   const version = Number(database.prepare('PRAGMA user_version').get()?.user_version ?? 0);
   if (version > migrations.length) {
-    database.close();
     throw new OperationalError(
       'ledger-newer',
       `the ledger ${path} has schema ${String(version)}, this Sluice knows up to ${String(migrations.length)}; install the version that wrote it`,
@@ -39,18 +73,21 @@ export function openDatabase(path: string, migrations: readonly Migration[]): Da
       database.exec(`PRAGMA user_version = ${String(version + i + 1)}`);
     });
   });
-  return database;
 }
 
-/** Runs `work` in one transaction, durable on return. A throw rolls it back and goes on. */
+/**
+ * Runs `work` in one transaction, durable on return. A throw rolls it back and goes on.
+ * @throws OperationalError `ledger-full`, `ledger-io`, `ledger-unreadable`
+ */
 export function transaction<T>(database: DatabaseSync, work: () => T): T {
-  database.exec('BEGIN IMMEDIATE');
   try {
+    database.exec('BEGIN IMMEDIATE');
     const result = work();
     database.exec('COMMIT');
     return result;
   } catch (error) {
-    database.exec('ROLLBACK');
-    throw error;
+    // SQLite has already rolled back where the disk failed.
+    if (database.isTransaction) database.exec('ROLLBACK');
+    throw ledgerFault(error);
   }
 }

@@ -22,6 +22,9 @@ export const EVENTS_SCHEMA = `CREATE TABLE events (
   seq INTEGER PRIMARY KEY, time INTEGER NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL, body TEXT NOT NULL, hash TEXT NOT NULL
 ) STRICT;`;
 
+/** The second step of every ledger's schema: `about` must not read all entries of ten years. */
+export const EVENTS_INDEX = 'CREATE INDEX event_subject ON events (subject);';
+
 const GENESIS = '0'.repeat(64);
 
 /**
@@ -50,9 +53,11 @@ export class EventChain {
   readonly #insert: StatementSync;
   readonly #all: StatementSync;
   readonly #of: StatementSync;
+  readonly #database: DatabaseSync;
   readonly #now: () => number;
 
   constructor(database: DatabaseSync, now: () => number) {
+    this.#database = database;
     this.#now = now;
     this.#last = database.prepare('SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1');
     this.#insert = database.prepare(
@@ -64,7 +69,9 @@ export class EventChain {
 
   /** Appends within the caller's transaction. */
   append(kind: string, subject: string, body: Readonly<Record<string, unknown>>): void {
-    if (/\n/.test(kind) || /\n/.test(subject)) throw new Error('a ledger entry with a line feed in kind or subject');
+    if (!this.#database.isTransaction) throw new Error('a ledger entry outside of a transaction');
+    if (kind.includes('\n') || subject.includes('\n'))
+      throw new Error('a ledger entry with a line feed in kind or subject');
     const last = this.#last.get() as unknown as { seq: number; hash: string } | undefined;
     const seq = (last?.seq ?? 0) + 1;
     const text = JSON.stringify(body);

@@ -1,13 +1,14 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Digest } from '@sluice/ports';
 import { type Migration, openDatabase, transaction } from './database.ts';
-import { EventChain, EVENTS_SCHEMA } from './events.ts';
+import { EventChain, EVENTS_INDEX, EVENTS_SCHEMA } from './events.ts';
 
 const MIGRATIONS: readonly Migration[] = [
   `${EVENTS_SCHEMA}
   CREATE TABLE tags (repository TEXT NOT NULL, tag TEXT NOT NULL, channel TEXT NOT NULL, sequence INTEGER NOT NULL, digest TEXT NOT NULL,
     PRIMARY KEY (repository, tag, channel)) STRICT;
   CREATE TABLE imported (bundle TEXT PRIMARY KEY, channel TEXT NOT NULL, sequence INTEGER NOT NULL) STRICT;`,
+  EVENTS_INDEX,
 ];
 
 /** One importer's record: which bundle last set which tag, so that no tag goes back to an older one. */
@@ -38,13 +39,15 @@ export class ImporterLedger {
   }
 
   recordTag(repository: string, tag: string, channel: string, sequence: number, digest: Digest): void {
-    this.#database
-      .prepare(
-        `INSERT INTO tags (repository, tag, channel, sequence, digest) VALUES (?, ?, ?, ?, ?)
-         ON CONFLICT (repository, tag, channel) DO UPDATE SET sequence = excluded.sequence, digest = excluded.digest
-         WHERE excluded.sequence >= sequence`,
-      )
-      .run(repository, tag, channel, sequence, digest);
+    transaction(this.#database, () => {
+      this.#database
+        .prepare(
+          `INSERT INTO tags (repository, tag, channel, sequence, digest) VALUES (?, ?, ?, ?, ?)
+           ON CONFLICT (repository, tag, channel) DO UPDATE SET sequence = excluded.sequence, digest = excluded.digest
+           WHERE excluded.sequence >= sequence`,
+        )
+        .run(repository, tag, channel, sequence, digest);
+    });
   }
 
   imported(bundle: Digest): boolean {

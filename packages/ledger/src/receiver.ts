@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Digest } from '@sluice/ports';
 import { type Migration, openDatabase, transaction } from './database.ts';
-import { EventChain, EVENTS_SCHEMA } from './events.ts';
+import { EventChain, EVENTS_INDEX, EVENTS_SCHEMA } from './events.ts';
 
 /**
  * receiving: its transport statement holds. published: verified, in the store, in the outbox. queued: its job is in Redis.
@@ -39,6 +39,8 @@ const MIGRATIONS: readonly Migration[] = [
     PRIMARY KEY (channel, type, target)) STRICT;
   CREATE TABLE announced (channel TEXT PRIMARY KEY, sequence INTEGER NOT NULL, head TEXT, sender_seconds INTEGER NOT NULL) STRICT;
   CREATE TABLE receipts (bundle TEXT PRIMARY KEY REFERENCES bundles (id), envelope BLOB NOT NULL) STRICT;`,
+  `${EVENTS_INDEX}
+  CREATE INDEX bundle_state ON bundles (state);`,
 ];
 
 interface Row {
@@ -63,6 +65,8 @@ export class ReceiverLedger {
   readonly #database: DatabaseSync;
   readonly #events: EventChain;
   readonly #now: () => number;
+  /** By channel: every number up to this one is taken. Spares `missing` from looking at all of ten years each time. */
+  readonly #complete = new Map<string, number>();
 
   /** @param now Unix milliseconds. */
   constructor(path: string, now: () => number = Date.now) {
@@ -87,7 +91,7 @@ export class ReceiverLedger {
   /** The bundle that took a sequence number of a channel. */
   takenBy(channel: string, sequence: number): Digest | undefined {
     const row = this.#database
-      .prepare('SELECT id FROM bundles WHERE channel = ? AND sequence = ?')
+      .prepare('SELECT id FROM bundles WHERE channel = ? AND sequence = ? AND sequence > 0')
       .get(channel, sequence);
     return (row as { id: Digest } | undefined)?.id;
   }
@@ -105,9 +109,11 @@ export class ReceiverLedger {
   quarantine(bundle: Pick<BundleRecord, 'id' | 'channel'>, code: string, detail: string): void {
     transaction(this.#database, () => {
       const { id, channel } = bundle;
-      if (this.bundle(id) === undefined) {
+      const state = this.bundle(id)?.state;
+      if (state === undefined) {
         this.#insert({ id, channel, sequence: 0, release: id, name: '', bytes: 0, state: 'quarantined', code, detail });
-      } else this.#set(id, 'quarantined', code, detail);
+      } else if (state === 'receiving' || state === 'quarantined') this.#set(id, 'quarantined', code, detail);
+      else throw new Error(`bundle ${id} is ${state} and cannot be refused any more`);
       this.#events.append('quarantined', id, { channel, code, detail });
     });
   }
@@ -121,7 +127,8 @@ export class ReceiverLedger {
   ): void {
     transaction(this.#database, () => {
       const bundle = this.bundle(id);
-      if (bundle === undefined) throw new Error(`no bundle ${id}`);
+      if (bundle?.state !== 'receiving')
+        throw new Error(`bundle ${id} is ${bundle?.state ?? 'unknown'}, not receiving`);
       this.#database.prepare('UPDATE bundles SET name = ? WHERE id = ?').run(name, id);
       this.#set(id, 'published', '', '');
       for (const { type, target, version } of versions) {
@@ -159,9 +166,14 @@ export class ReceiverLedger {
     });
   }
 
-  /** The importer's signed receipt, checked by the caller: the job leaves the outbox. */
-  recordReceipt(id: Digest, result: 'imported' | 'failed', code: string, envelope: Uint8Array): void {
-    transaction(this.#database, () => {
+  /**
+   * The importer's signed receipt, checked by the caller: the job leaves the outbox. False, and nothing is recorded, when the
+   * bundle was never published: then there was no job that could have a result.
+   */
+  recordReceipt(id: Digest, result: 'imported' | 'failed', code: string, envelope: Uint8Array): boolean {
+    return transaction(this.#database, () => {
+      const state = this.bundle(id)?.state;
+      if (state === undefined || state === 'receiving' || state === 'quarantined') return false;
       this.#database
         .prepare(
           'INSERT INTO receipts (bundle, envelope) VALUES (?, ?) ON CONFLICT (bundle) DO UPDATE SET envelope = excluded.envelope',
@@ -170,6 +182,7 @@ export class ReceiverLedger {
       this.#database.prepare('DELETE FROM outbox WHERE bundle = ?').run(id);
       this.#set(id, result, result === 'imported' ? '' : code, '');
       this.#events.append(result, id, { code });
+      return true;
     });
   }
 
@@ -180,31 +193,38 @@ export class ReceiverLedger {
 
   /** What a heartbeat says of a channel; never goes back. */
   announce(channel: string, sequence: number, head: Digest | null, senderSeconds: number): void {
-    this.#database
-      .prepare(
-        `INSERT INTO announced (channel, sequence, head, sender_seconds) VALUES (?, ?, ?, ?)
-         ON CONFLICT (channel) DO UPDATE SET sequence = excluded.sequence, head = excluded.head, sender_seconds = excluded.sender_seconds
-         WHERE excluded.sequence > sequence`,
-      )
-      .run(channel, sequence, head, senderSeconds);
+    transaction(this.#database, () => {
+      this.#database
+        .prepare(
+          `INSERT INTO announced (channel, sequence, head, sender_seconds) VALUES (?, ?, ?, ?)
+           ON CONFLICT (channel) DO UPDATE SET sequence = excluded.sequence, head = excluded.head, sender_seconds = excluded.sender_seconds
+           WHERE excluded.sequence > sequence`,
+        )
+        .run(channel, sequence, head, senderSeconds);
+    });
   }
 
   /** Sequence numbers up to the last one known, by statement or heartbeat, that no bundle took: at most `limit`, lowest first. */
   missing(channel: string, limit: number): number[] {
+    const complete = this.#complete.get(channel) ?? 0;
     const known = this.#database
-      .prepare('SELECT max(sequence) AS last FROM bundles WHERE channel = ?')
+      .prepare('SELECT max(sequence) AS last FROM bundles WHERE channel = ? AND sequence > 0')
       .get(channel) as { last: number | null };
     const told = this.#database.prepare('SELECT sequence FROM announced WHERE channel = ?').get(channel) as
       { sequence: number } | undefined;
     const last = Math.max(known.last ?? 0, told?.sequence ?? 0);
-    const taken = this.#database
-      .prepare('SELECT sequence FROM bundles WHERE channel = ? AND sequence > 0 ORDER BY sequence')
-      .all(channel) as { sequence: number }[];
+    const gaps = this.#database
+      .prepare(
+        `SELECT sequence, following FROM (
+           SELECT sequence, lead(sequence, 1, ?) OVER (ORDER BY sequence) AS following
+           FROM (SELECT ? AS sequence UNION ALL SELECT sequence FROM bundles WHERE channel = ? AND sequence > 0 AND sequence > ?)
+         ) WHERE following > sequence + 1 ORDER BY sequence LIMIT ?`,
+      )
+      .all(last + 1, complete, channel, complete, Math.max(limit, 1)) as { sequence: number; following: number }[];
+    this.#complete.set(channel, gaps[0]?.sequence ?? last);
     const missing: number[] = [];
-    let next = 1;
-    for (const { sequence } of [...taken, { sequence: last + 1 }]) {
-      for (; next < sequence && missing.length < limit; next += 1) missing.push(next);
-      next = sequence + 1;
+    for (const { sequence, following } of gaps) {
+      for (let next = sequence + 1; next < following && missing.length < limit; next += 1) missing.push(next);
     }
     return missing;
   }

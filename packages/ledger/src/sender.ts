@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Digest } from '@sluice/ports';
 import { type Migration, openDatabase, transaction } from './database.ts';
-import { EventChain, EVENTS_SCHEMA } from './events.ts';
+import { EventChain, EVENTS_INDEX, EVENTS_SCHEMA } from './events.ts';
 
 /** 2020-01-01T00:00:00Z in Unix seconds: epoch numbers count from here (docs/PROTOCOL.md S-1). */
 const EPOCH_START = 1_577_836_800;
@@ -56,6 +56,8 @@ const MIGRATIONS: readonly Migration[] = [
     UNIQUE (channel, sequence)
   ) STRICT;
   CREATE TABLE seen_inputs (key TEXT PRIMARY KEY, etag TEXT NOT NULL) STRICT;`,
+  `${EVENTS_INDEX}
+  CREATE INDEX bundle_unfinished ON bundles (number) WHERE state <> 'sent';`,
 ];
 
 interface Row {
@@ -177,8 +179,15 @@ export class SenderLedger {
     return (rows as unknown as Row[]).map(bundleOf);
   }
 
+  /** How many `unfinished` would give, without reading them. */
+  unfinishedCount(): number {
+    return Number(this.#database.prepare("SELECT count(*) AS n FROM bundles WHERE state <> 'sent'").get()?.n ?? 0);
+  }
+
   passBegun(id: string): void {
-    this.#database.prepare("UPDATE bundles SET state = 'sending' WHERE id = ?").run(id);
+    transaction(this.#database, () => {
+      this.#database.prepare("UPDATE bundles SET state = 'sending' WHERE id = ?").run(id);
+    });
   }
 
   /** Counts a pass; after `passes` of them the bundle is sent. */
@@ -213,8 +222,12 @@ export class SenderLedger {
   }
 
   remember(key: string, etag: string): void {
-    this.#database
-      .prepare('INSERT INTO seen_inputs (key, etag) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET etag = excluded.etag')
-      .run(key, etag);
+    transaction(this.#database, () => {
+      this.#database
+        .prepare(
+          'INSERT INTO seen_inputs (key, etag) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET etag = excluded.etag',
+        )
+        .run(key, etag);
+    });
   }
 }

@@ -117,8 +117,9 @@ export class Outbox {
     if (receipt.value.bundle !== bundle)
       return this.#alarm('receipt-forged', { bundle }, 'a receipt in the queue is of another bundle');
     if (ledger.bundle(bundle)?.state === 'imported') return true;
+    if (!ledger.recordReceipt(bundle, result === 'imported' ? 'imported' : 'failed', code, envelope))
+      return this.#alarm('receipt-forged', { bundle, result }, 'a receipt is of a bundle that was never published');
     this.#distrusted.delete(bundle);
-    ledger.recordReceipt(bundle, result === 'imported' ? 'imported' : 'failed', code, envelope);
     if (result === 'imported') logger.info({ bundle, artifacts: receipt.value.artifacts.length }, 'imported');
     else this.#alarm('import-refused', { bundle, result, code }, 'the importer did not take the bundle');
     return true;

@@ -74,7 +74,7 @@ export function statusOf({ config, ledger, telemetry, configDigest }: Observed):
     },
     transmit: telemetry.status,
     channels: config.channels.map(({ name }) => ({ name, ...ledger.head(name) })),
-    unfinished: ledger.unfinished().length,
+    unfinished: ledger.unfinishedCount(),
     refused: Object.fromEntries(telemetry.refusals),
   };
 }
@@ -140,7 +140,7 @@ export function addMetrics(metrics: Metrics, { ledger, telemetry, config }: Obse
     name: 'sluice_sender_unfinished_bundles',
     help: 'Bundles with passes to go.',
     collect: (gauge) => {
-      gauge.set(ledger.unfinished().length);
+      gauge.set(ledger.unfinishedCount());
     },
   });
   metrics.gauge({
