@@ -23,9 +23,21 @@ export interface Receipt {
   readonly seconds: number;
 }
 
+/** The receipt in its one spelling (B-13), whatever the order of the keys in `receipt`. */
 export function encodeReceipt(receipt: Receipt): Uint8Array {
-  const { bundle, ...predicate } = receipt;
-  return encodeStatement('receipt', [{ name: 'bundle', digest: bundle }], predicate);
+  const { bundle, channel, sequence, result, code, artifacts, seconds } = receipt;
+  return encodeStatement('receipt', [{ name: 'bundle', digest: bundle }], {
+    channel,
+    sequence,
+    result,
+    code,
+    artifacts: artifacts.map(({ name, digest, sites }) => ({
+      name,
+      digest,
+      sites: sites.map(({ site, digest: there }) => ({ site, digest: there })),
+    })),
+    seconds,
+  });
 }
 
 /** Refuses what the JSON parser refuses, `statement-malformed`, `predicate-type`, `digest-algorithm`. */

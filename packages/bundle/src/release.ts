@@ -45,12 +45,26 @@ const VERSIONED: readonly ArtifactType[] = ['cve-db', 'git'];
 /** What an artifact is known by for its version: its repository, or its path. */
 export const targetName = ({ repository, path }: Target): string => repository ?? path ?? '';
 
-export const encodeRelease = (release: ReleaseStatement): Uint8Array =>
-  encodeStatement('release', release.artifacts, {
-    name: release.name,
-    artifacts: release.artifacts,
-    approvedBy: release.approvedBy,
-  });
+/** The release in its one spelling (B-13), whatever the order of the keys in `release`. */
+export const encodeRelease = ({ name, artifacts, approvedBy }: ReleaseStatement): Uint8Array =>
+  encodeStatement('release', artifacts, { name, artifacts: artifacts.map(spelled), approvedBy });
+
+const spelled = ({ name, type, digest, size, mediaType, total, version, target }: Artifact): Artifact => ({
+  name,
+  type,
+  digest,
+  size,
+  ...(mediaType === undefined ? {} : { mediaType }),
+  total,
+  ...(version === undefined ? {} : { version }),
+  target: spelledTarget(target),
+});
+
+const spelledTarget = ({ repository, tags, path }: Target): Target => ({
+  ...(repository === undefined ? {} : { repository }),
+  ...(tags === undefined ? {} : { tags }),
+  ...(path === undefined ? {} : { path }),
+});
 
 /** Refuses what the JSON parser refuses, `statement-malformed`, `predicate-type`, `digest-algorithm`, `path-outside-root`. */
 export function parseRelease(payload: Uint8Array): Result<ReleaseStatement> {

@@ -28,8 +28,20 @@ export interface TransportStatement {
   readonly seconds: number;
 }
 
-export const encodeTransport = (transport: TransportStatement): Uint8Array =>
-  encodeStatement('transport', [{ name: 'release', digest: transport.release.digest }], transport);
+/** The transport statement in its one spelling (B-13), whatever the order of the keys in `transport`. */
+export function encodeTransport(transport: TransportStatement): Uint8Array {
+  const { channel, sequence, previous, release, objects, blobs, bytes, seconds } = transport;
+  return encodeStatement('transport', [{ name: 'release', digest: release.digest }], {
+    channel,
+    sequence,
+    previous,
+    release: { digest: release.digest, size: release.size },
+    objects: objects.map(({ digest, size, contentType }) => ({ digest, size, contentType })),
+    blobs,
+    bytes,
+    seconds,
+  });
+}
 
 /** Refuses what the JSON parser refuses, `statement-malformed`, `predicate-type`, `digest-algorithm`. */
 export function parseTransport(payload: Uint8Array): Result<TransportStatement> {
