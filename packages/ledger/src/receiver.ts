@@ -65,8 +65,8 @@ export class ReceiverLedger {
   readonly #database: DatabaseSync;
   readonly #events: EventChain;
   readonly #now: () => number;
-  /** By channel: every number up to this one is taken. Spares `missing` from looking at all of ten years each time. */
-  readonly #complete = new Map<string, number>();
+  /** By channel: the gaps up to a number, so that `missing` does not look at all of ten years each time. */
+  readonly #gaps = new Map<string, { readonly upTo: number; readonly gaps: readonly number[] }>();
 
   /** @param now Unix milliseconds. */
   constructor(path: string, now: () => number = Date.now) {
@@ -154,7 +154,9 @@ export class ReceiverLedger {
   /** Bundles without a receipt, oldest first: the jobs that the queue must hold. */
   outbox(): { readonly bundle: Digest; readonly queued: boolean }[] {
     const rows = this.#database
-      .prepare('SELECT bundle, outbox.queued AS queued FROM outbox JOIN bundles ON bundles.id = bundle ORDER BY number')
+      .prepare(
+        'SELECT bundle, outbox.queued AS queued FROM outbox CROSS JOIN bundles ON bundles.id = bundle ORDER BY number',
+      )
       .all() as unknown as { bundle: Digest; queued: number }[];
     return rows.map(({ bundle, queued }) => ({ bundle, queued: queued === 1 }));
   }
@@ -206,27 +208,36 @@ export class ReceiverLedger {
 
   /** Sequence numbers up to the last one known, by statement or heartbeat, that no bundle took: at most `limit`, lowest first. */
   missing(channel: string, limit: number): number[] {
-    const complete = this.#complete.get(channel) ?? 0;
-    const known = this.#database
-      .prepare('SELECT max(sequence) AS last FROM bundles WHERE channel = ? AND sequence > 0')
-      .get(channel) as { last: number | null };
-    const told = this.#database.prepare('SELECT sequence FROM announced WHERE channel = ?').get(channel) as
-      { sequence: number } | undefined;
-    const last = Math.max(known.last ?? 0, told?.sequence ?? 0);
-    const gaps = this.#database
-      .prepare(
-        `SELECT sequence, following FROM (
-           SELECT sequence, lead(sequence, 1, ?) OVER (ORDER BY sequence) AS following
-           FROM (SELECT ? AS sequence UNION ALL SELECT sequence FROM bundles WHERE channel = ? AND sequence > 0 AND sequence > ?)
-         ) WHERE following > sequence + 1 ORDER BY sequence LIMIT ?`,
-      )
-      .all(last + 1, complete, channel, complete, Math.max(limit, 1)) as { sequence: number; following: number }[];
-    this.#complete.set(channel, gaps[0]?.sequence ?? last);
-    const missing: number[] = [];
-    for (const { sequence, following } of gaps) {
-      for (let next = sequence + 1; next < following && missing.length < limit; next += 1) missing.push(next);
+    const last = this.#lastKnown(channel);
+    const { upTo, gaps } = this.#gaps.get(channel) ?? { upTo: 0, gaps: [] };
+    const missing = gaps.filter((sequence) => this.takenBy(channel, sequence) === undefined);
+    let next = upTo + 1;
+    const fill = (end: number): void => {
+      for (; next < end && missing.length < limit; next += 1) missing.push(next);
+    };
+    const above = 'SELECT sequence FROM bundles WHERE channel = ? AND sequence > ? AND sequence > 0 ORDER BY sequence';
+    for (const row of this.#database.prepare(above).iterate(channel, upTo)) {
+      const taken = Number(row.sequence);
+      fill(taken);
+      if (next < taken) break;
+      next = taken + 1;
     }
-    return missing;
+    fill(last + 1);
+    this.#gaps.set(channel, { upTo: next - 1, gaps: missing });
+    return missing.slice(0, limit);
+  }
+
+  /** The greatest number of a channel that a statement or a heartbeat told of. */
+  #lastKnown(channel: string): number {
+    const row = this.#database
+      .prepare(
+        `SELECT max(
+           coalesce((SELECT max(sequence) FROM bundles WHERE channel = :channel AND sequence > 0), 0),
+           coalesce((SELECT sequence FROM announced WHERE channel = :channel), 0)
+         ) AS last`,
+      )
+      .get({ channel });
+    return Number(row?.last ?? 0);
   }
 
   count(state: BundleState): number {
