@@ -7,7 +7,14 @@ import {
   sign,
   verify,
 } from 'node:crypto';
-import { encodeEnvelope, type Envelope, parseEnvelope, preAuthEncoding, type Verifier } from '@sluice/bundle';
+import {
+  encodeEnvelope,
+  type Envelope,
+  parseEnvelope,
+  preAuthEncoding,
+  SIGNATURES_MAX,
+  type Verifier,
+} from '@sluice/bundle';
 import { OperationalError, type Result } from '@sluice/ports';
 
 export type SignatureAlgorithm = Verifier['algorithm'];
@@ -109,9 +116,16 @@ export function signEnvelope(payload: Uint8Array, signers: readonly Signer[]): U
   });
 }
 
-/** The envelope with one more signature; one by the same key is replaced. */
+/** The envelope with one more signature; one by the same key is replaced. @throws OperationalError `too-many-signatures` */
 export function addSignature(envelope: Envelope, signer: Signer): Uint8Array {
   const others = envelope.signatures.filter(({ keyid }) => keyid !== signer.keyid);
+  if (others.length >= SIGNATURES_MAX) {
+    throw new OperationalError(
+      'too-many-signatures',
+      `the envelope has ${String(others.length)} signatures, and no receiver takes more; sign an envelope with fewer`,
+      { retryable: false },
+    );
+  }
   const sig = signer.sign(preAuthEncoding(envelope.payload));
   return encodeEnvelope({ payload: envelope.payload, signatures: [...others, { keyid: signer.keyid, sig }] });
 }
