@@ -66,6 +66,16 @@ describe('the chain of entries', () => {
     expect(verify(path)).toEqual({ ok: false, events: firstBad - 1, firstBad });
   });
 
+  it('shows a number that was left out, also where the hashes are right', () => {
+    const path = fiveEntries();
+    const lines = ['sluice-ledger-1', valueOf(path, 'SELECT hash FROM events WHERE seq = 5'), 7, 1, 'k', 's', '{}'];
+    const hash = createHash('sha256')
+      .update(`${lines.join('\n')}\n`)
+      .digest('hex');
+    tamper(path, `INSERT INTO events VALUES (7, 1, 'k', 's', '{}', '${hash}')`);
+    expect(verify(path)).toEqual({ ok: false, events: 5, firstBad: 6 });
+  });
+
   it('cannot show by itself that its end was cut off: the head is another one', () => {
     const path = fiveEntries();
     const head = valueOf(path, 'SELECT hash FROM events WHERE seq = 5');

@@ -159,6 +159,15 @@ describe('what is missing', () => {
     expect(ledger.missing('prod', 0)).toEqual([]);
     expect(ledger.missing('prod', 1)).toEqual([2]);
     expect(ledger.missing('prod', 5)).toEqual([2, 3, 4, 5, 6]);
+    ledger.received(statement(9));
+    expect(ledger.missing('prod', 9)).toEqual([2, 3, 4, 5, 6, 7, 8, 10, 11]);
+    ledger.close();
+  });
+
+  it('is found behind a gap that was larger than what was asked for', () => {
+    const ledger = received(1, 5, 7);
+    expect(ledger.missing('prod', 2)).toEqual([2, 3]);
+    expect(ledger.missing('prod', 10)).toEqual([2, 3, 4, 6]);
     ledger.close();
   });
 
