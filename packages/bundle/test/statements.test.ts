@@ -150,6 +150,7 @@ describe('release statement', () => {
     ['a tag twice', 'statement-malformed', '"tags":["1.35"]', '"tags":["1.35","1.35"]'],
     ['an upper-case repository', 'statement-malformed', 'library/busybox', 'Library/busybox'],
     ['a repository that climbs', 'statement-malformed', 'library/busybox', 'library/../x'],
+    ['a repository of 256 characters', 'statement-malformed', 'library/busybox', 'x'.repeat(256)],
     ['an empty name', 'statement-malformed', '"name":"platform 2026.11"', '"name":""'],
     ['a control character', 'statement-malformed', 'platform 2026.11', 'a\\u0007b'],
     ['half a character', 'statement-malformed', 'platform 2026.11', 'a\\ud800b'],
@@ -191,7 +192,7 @@ describe('release statement', () => {
     expect(valueOf(parseRelease(encodeRelease(releaseOf(...artifacts)))).artifacts).toEqual(artifacts);
   });
 
-  it('refuses a subject in another order, too long or too short', () => {
+  it('refuses a subject in another order, too long, too short or of another digest', () => {
     const [first, second] = [file('a'), { ...file('b'), digest: OTHER }];
     const swap = (subject: unknown[]): Uint8Array => {
       const document = JSON.parse(text(encodeRelease(releaseOf(first, second)))) as Record<string, unknown>;
@@ -202,7 +203,7 @@ describe('release statement', () => {
       { name: 'b', digest: { sha256: OTHER.slice(7) } },
     ];
     expect(codeOf(parseRelease(swap([a, b])))).toBe('ok');
-    for (const subject of [[b, a], [a], [a, b, b]])
+    for (const subject of [[b, a], [a], [a, b, b], [a, { ...b, digest: a.digest }]])
       expect(codeOf(parseRelease(swap(subject)))).toBe('statement-malformed');
   });
 });
@@ -234,6 +235,12 @@ describe('transport statement', () => {
       `{"sha256":"${OTHER.slice(7)}"}`,
     ],
   ]);
+
+  it('refuses a second subject', () => {
+    const document = JSON.parse(text(bytes)) as { readonly subject: readonly unknown[] };
+    const subject = [...document.subject, ...document.subject];
+    expect(codeOf(parseTransport(json({ ...document, subject })))).toBe('statement-malformed');
+  });
 
   it('refuses an object twice', () => {
     const [object] = transportOf().objects;

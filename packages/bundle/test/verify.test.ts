@@ -217,11 +217,13 @@ describe('a release', () => {
     expect(codeOf(release(approved(file('../motd')), { types: [] }))).toBe('path-outside-root');
   });
 
-  it('must have the size that the transport statement names', () => {
+  it.each<[string, number, (digest: Digest) => Digest]>([
+    ['size', 1, (digest) => digest],
+    ['digest', 0, () => DIGEST],
+  ])('must have the %s that the transport statement names', (_what, more, named) => {
     const bytes = approved();
-    const carrier = valueOf(
-      transport(transportBytes({ release: { digest: digestOf(bytes), size: bytes.length + 1 } })),
-    );
+    const other = { digest: named(digestOf(bytes)), size: bytes.length + more };
+    const carrier = valueOf(transport(transportBytes({ release: other })));
     expect(codeOf(verifyRelease(bytes, carrier, { ...context(), versionOf: () => undefined }))).toBe(
       'release-mismatch',
     );
