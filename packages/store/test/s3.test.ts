@@ -11,6 +11,7 @@ import { type Ceph, cephMissing, startCeph } from '../../../test/env/ceph.ts';
 import { all, blobOf, contract, digestOf, errorOf, MIB, streamOf, type Subject } from './contract.ts';
 
 const START_MS = 60_000;
+/** Shorter than a daemon's, for services that do not answer. */
 const TIMEOUTS = { connect: 500, idle: 300 };
 /** Three tries with both timeouts and the waits in between. */
 const BOUND_MS = 5000;
@@ -150,7 +151,7 @@ describe.skipIf(absent !== undefined)(
     describe('when the service fails', () => {
       const { digest, bytes } = blobOf(5 * MIB);
       const calls = (options: Partial<S3Options>): Record<string, () => Promise<unknown>> => {
-        const store = openS3Store(optionsOf({ timeouts: TIMEOUTS, ...options }));
+        const store = openS3Store(optionsOf(options));
         return {
           put: () => store.put(digest, bytes.length, bytes),
           putMany: () => store.putMany([{ digest, bytes }]),
@@ -190,7 +191,7 @@ describe.skipIf(absent !== undefined)(
 
       it('by never answering', { timeout: 60_000 }, async () => {
         const endpoint = await serve((socket) => socket.resume());
-        expect(await codes({ endpoint })).toEqual(every('store-unreachable'));
+        expect(await codes({ endpoint, timeouts: TIMEOUTS })).toEqual(every('store-unreachable'));
       });
 
       it('by answering nonsense', async () => {
@@ -226,7 +227,7 @@ describe.skipIf(absent !== undefined)(
             return undefined;
           },
         });
-        const { read, readVerified } = calls({ endpoint });
+        const { read, readVerified } = calls({ endpoint, timeouts: TIMEOUTS });
         for (const call of [read, readVerified]) {
           if (call === undefined) throw new Error('no call');
           const began = performance.now();
@@ -247,7 +248,7 @@ describe.skipIf(absent !== undefined)(
             return cut ? undefined : piece;
           },
         });
-        const store = openS3Store(optionsOf({ endpoint, timeouts: TIMEOUTS }));
+        const store = openS3Store(optionsOf({ endpoint }));
         const call = store.put(large.digest, large.bytes.length, streamOf(large.bytes));
         expect(await errorOf(call)).toMatchObject(UNREACHABLE);
         expect(await leftovers()).toHaveLength(1);
