@@ -36,8 +36,16 @@ export function encodeEnvelope({ payload, signatures }: Envelope): Uint8Array {
   return encoder.encode(`${JSON.stringify(document)}\n`);
 }
 
-/** Base64 and the frame make an envelope a third larger than its payload. */
-const ENVELOPE_JSON: JsonLimits = { ...STATEMENT_JSON, bytes: Math.ceil(STATEMENT_JSON.bytes * 1.5), depth: 4 };
+/**
+ * Base64 and the frame make an envelope a third larger than its payload. It is read before any signature holds, so it gets no more
+ * values than its form has room for: 4, and 3 for each signature.
+ */
+const ENVELOPE_JSON: JsonLimits = {
+  bytes: Math.ceil(STATEMENT_JSON.bytes * 1.5),
+  depth: 3,
+  values: 64,
+  numbers: 'integers',
+};
 
 /** Refuses what the JSON parser refuses, `envelope-malformed` and `payload-type`. */
 export function parseEnvelope(bytes: Uint8Array): Result<Envelope> {

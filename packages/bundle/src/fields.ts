@@ -55,7 +55,8 @@ export function textAt(value: JsonValue | undefined, where: string): string {
   if (!value.isWellFormed()) return fail('statement-malformed', `${where} holds half a character`);
   for (let i = 0; i < value.length; i += 1) {
     const unit = value.charCodeAt(i);
-    if (unit < 0x20 || unit === 0x7f) return fail('statement-malformed', `${where} holds a control character`);
+    if (unit < 0x20 || (unit >= 0x7f && unit < 0xa0))
+      return fail('statement-malformed', `${where} holds a control character`);
   }
   return value;
 }

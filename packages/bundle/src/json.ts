@@ -12,14 +12,16 @@ export interface JsonLimits {
   readonly bytes: number;
   /** Levels of arrays and objects. */
   readonly depth: number;
+  /** Values of every kind, nested ones too: each costs memory that the bytes alone do not bound well (`{}` some fifty times its own). */
+  readonly values: number;
   /** `any` also takes fractions and exponents, in documents that others wrote. */
   readonly numbers: 'integers' | 'any';
 }
 
 /** Limits of our own statements (docs/PROTOCOL.md section 8). */
-export const STATEMENT_JSON: JsonLimits = { bytes: 16 * 2 ** 20, depth: 32, numbers: 'integers' };
+export const STATEMENT_JSON: JsonLimits = { bytes: 16 * 2 ** 20, depth: 32, values: 2 ** 20, numbers: 'integers' };
 /** Limits of OCI documents: other keys and numbers are theirs to use; a key twice is not. */
-export const FOREIGN_JSON: JsonLimits = { bytes: 4 * 2 ** 20, depth: 64, numbers: 'any' };
+export const FOREIGN_JSON: JsonLimits = { bytes: 4 * 2 ** 20, depth: 64, values: 2 ** 18, numbers: 'any' };
 
 /** Ends the parse; never leaves this file. */
 class Fault extends Error {
@@ -48,6 +50,7 @@ class Parser {
   readonly #text: string;
   readonly #limits: JsonLimits;
   #at = 0;
+  #values = 0;
 
   constructor(text: string, limits: JsonLimits) {
     this.#text = text;
@@ -73,6 +76,8 @@ class Parser {
 
   #value(depth: number): JsonValue {
     this.#space();
+    this.#values += 1;
+    if (this.#values > this.#limits.values) throw this.#malformed('too many values');
     const first = this.#text[this.#at];
     if (first === '{' || first === '[') {
       if (depth >= this.#limits.depth) throw this.#malformed('too many levels');
@@ -180,7 +185,7 @@ class Parser {
   }
 }
 
-/** Parses a whole document: total, in linear time. Refuses `statement-too-large`, `json-malformed`, `json-duplicate-key`. */
+/** Parses a whole document: total, in linear time and bounded memory. Refuses `statement-too-large`, `json-malformed`, `json-duplicate-key`. */
 export function parseJson(bytes: Uint8Array, limits: JsonLimits): Result<JsonValue> {
   if (bytes.length > limits.bytes) {
     return refuse('statement-too-large', `${String(bytes.length)} bytes of JSON are more than ${String(limits.bytes)}`);

@@ -35,20 +35,19 @@ export function policyFault(policy: ChannelPolicy): string | undefined {
   return undefined;
 }
 
-/** True when the name fits the glob: `*` within a segment, `**` over any number of segments. Linear in names of bounded length. */
+/** True when the name fits the glob: `*` within a segment, `**` over any number of segments. At most one step for each pair of theirs. */
 export function matchesGlob(glob: string, name: string): boolean {
   const [patterns, segments] = [glob.split('/'), name.split('/')];
   // reachable[i]: the patterns up to here can end before segment i.
   let reachable = segments.map(() => false).concat(false);
   reachable[0] = true;
   for (const pattern of patterns) {
-    const next = reachable.map(() => false);
-    reachable.forEach((reached, i) => {
-      if (!reached) return;
-      if (pattern === '**') next.fill(true, i);
-      else if (i < segments.length && matchesSegment(pattern, segments[i] ?? '')) next[i + 1] = true;
-    });
-    reachable = next;
+    const first = reachable.indexOf(true);
+    if (first === -1) return false;
+    reachable =
+      pattern === '**'
+        ? reachable.map((_reached, i) => i >= first)
+        : [false, ...segments.map((segment, i) => reachable[i] === true && matchesSegment(pattern, segment))];
   }
   return reachable[segments.length] === true;
 }

@@ -96,6 +96,14 @@ describe('the envelope', () => {
     expect(code(over)).toBe(expected);
   });
 
+  it.each<[string, string]>([
+    ['keys', `{${Array.from({ length: 100 }, (_, i) => `"k${String(i)}":1`).join(',')}}`],
+    ['signatures', `{"payloadType":"${TYPE}","payload":"","signatures":[${'{},'.repeat(100)}{}]}`],
+    ['levels', `{"payloadType":"${TYPE}","payload":"","signatures":[{"sig":[]}]}`],
+  ])('is read no further than an envelope has %s', (_what, text) => {
+    expect(codeOf(parseEnvelope(utf8(text)))).toBe('json-malformed');
+  });
+
   it.each([[[]], [null], ['x'], [7]])('is no %j', (value) => {
     expect(codeOf(parseEnvelope(json(value)))).toBe('envelope-malformed');
   });

@@ -55,6 +55,23 @@ describe('JSON', () => {
     expect(code('"123456789"', limits)).toBe('statement-too-large');
   });
 
+  it.each<[string, string, number]>([
+    ['items', '[1,[],{}]', 4],
+    ['nested values', '[[[[]]]]', 4],
+    ['members, not their keys', '{"a":{"b":null},"c":"d"}', 4],
+  ])('takes as many values as the limit and refuses one more: %s', (_what, text, values) => {
+    expect(code(text, { ...STATEMENT_JSON, values })).toBe('ok');
+    expect(code(text, { ...STATEMENT_JSON, values: values - 1 })).toBe('json-malformed');
+  });
+
+  it('takes a list of 500,000 texts, the longest of a statement', () => {
+    expect(code(`[${'"",'.repeat(499_999)}""]`)).toBe('ok');
+  });
+
+  it('refuses sixteen million brackets without a value for each', () => {
+    expect(code(`[${'{},'.repeat(5_000_000)}{}]`)).toBe('json-malformed');
+  });
+
   it('takes 32 levels, and the greatest and least safe integer', () => {
     expect(code(nested(32))).toBe('ok');
     expect(valueOf(parseJson(utf8('[9007199254740991,-9007199254740991]'), STATEMENT_JSON))).toEqual([

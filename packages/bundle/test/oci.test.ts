@@ -83,6 +83,16 @@ describe('manifests and indexes', () => {
     ['a Docker schema 1 image', { mediaType: 'application/vnd.docker.distribution.manifest.v1+prettyjws' }],
   ])('manifest-malformed: a descriptor with %s', (_, over) => expect(withLayer(over)).toBe('manifest-malformed'));
 
+  it.each(['{"schemaVersion":2,"config":{},', '{"schemaVersion":2,"annotations":{"a":"b","\\u0061":"c"},'])(
+    'json-duplicate-key: a key that is there twice, which others would read as the first or the last: %s',
+    (start) => {
+      const bytes = Buffer.from(start + JSON.stringify(manifest()).slice(1));
+      for (const mediaType of [OCI_MANIFEST, OCI_INDEX]) {
+        expect(parseManifest(bytes, mediaType)).toMatchObject({ error: { code: 'json-duplicate-key' } });
+      }
+    },
+  );
+
   it('digest-algorithm: anything but sha256', () => {
     expect(withLayer({ digest: `sha512:${HEX}${HEX}` })).toBe('digest-algorithm');
     expect(withLayer({ digest: 'md5:00' })).toBe('digest-algorithm');

@@ -153,6 +153,7 @@ describe('release statement', () => {
     ['a repository of 256 characters', 'statement-malformed', 'library/busybox', 'x'.repeat(256)],
     ['an empty name', 'statement-malformed', '"name":"platform 2026.11"', '"name":""'],
     ['a control character', 'statement-malformed', 'platform 2026.11', 'a\\u0007b'],
+    ['a control character beyond ASCII', 'statement-malformed', 'platform 2026.11', 'a\u009bb'],
     ['half a character', 'statement-malformed', 'platform 2026.11', 'a\\ud800b'],
     ['a name of 1025 characters', 'statement-malformed', 'platform 2026.11', 'x'.repeat(1025)],
     ['approvers that are no list', 'statement-malformed', '["Ada L."]', '"Ada L."'],

@@ -1,4 +1,5 @@
 import { createHash, createPrivateKey, generateKeyPairSync, sign as signWith } from 'node:crypto';
+import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { encodeEnvelope, parseEnvelope, SIGNATURES_MAX } from '@sluice/bundle';
 import type { Result } from '@sluice/ports';
@@ -43,6 +44,14 @@ const HOW: Readonly<
 function valueOf<T>(result: Result<T>): T {
   if (!result.ok) throw new Error(result.error.detail);
   return result.value;
+}
+
+function errorOf(call: () => unknown): unknown {
+  try {
+    return call();
+  } catch (error) {
+    return error;
+  }
 }
 
 const keyMalformed = expect.objectContaining({ code: 'key-malformed', retryable: false }) as Error;
@@ -181,6 +190,29 @@ describe('keys', () => {
   ])('that sign nothing: %s', (_what, text, why) => {
     expect(() => loadSigner(text)).toThrow(keyMalformed);
     expect(() => loadSigner(text)).toThrow(why);
+  });
+
+  it.each(ALGORITHMS)('never show a part of themselves in an error: %s', (algorithm) => {
+    const { privatePem } = makeKeyPair(algorithm);
+    const material = privatePem.replace(/-----.*-----|\n/g, '');
+    const damaged = [
+      privatePem.replace(/\n./, '\n!'),
+      privatePem.replace(/\n.{20}/, '\n'),
+      privatePem.replace('-----END', '-----'),
+      privatePem.replaceAll('PRIVATE KEY', 'RSA PRIVATE KEY'),
+      privatePem.replaceAll('PRIVATE KEY', 'PUBLIC KEY'),
+      material,
+    ];
+    for (const text of damaged) {
+      for (const load of [loadSigner, loadVerifier]) {
+        const shown = inspect(
+          errorOf(() => load(text)),
+          { depth: 9, showHidden: true },
+        );
+        expect(shown).toContain('key-malformed');
+        for (let at = 0; at + 8 <= material.length; at += 1) expect(shown).not.toContain(material.slice(at, at + 8));
+      }
+    }
   });
 
   it('may have words before them', () => {
