@@ -39,6 +39,10 @@ describe('base64', () => {
     'AAA\n',
     'AAAé',
     '=AAA',
+    'AA AA',
+    'AAAA\n',
+    'A\tAAA',
+    '\fAAAA\r',
   ])('refuses %j', (text) => {
     expect(decodeBase64(text)).toBeUndefined();
   });
