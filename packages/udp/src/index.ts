@@ -1,46 +1,103 @@
-import type { DatagramSink, DatagramSource } from '@sluice/ports';
+import { lookup } from 'node:dns/promises';
+import type { DatagramSink, DatagramSource, ReceivedBatch } from '@sluice/ports';
+import { OperationalError } from '@sluice/ports';
 import { PortableSink, PortableSource } from './portable.ts';
+import type { BindOptions } from './socket.ts';
 
+export type { BindOptions, ConnectOptions } from './socket.ts';
+
+/** How sockets are driven: `native` calls libc in batches, `portable` is node:dgram alone, `auto` tries in this order. */
 export type LinkIo = 'auto' | 'native' | 'portable';
 
-/** How a socket is driven, and why. */
+/** What was chosen, and why. */
 export interface IoChoice {
   readonly io: 'native' | 'portable';
   readonly why: string;
 }
 
-const portable: IoChoice = { io: 'portable', why: 'node:dgram' };
+export interface LinkSink extends DatagramSink, IoChoice {
+  /** Sends that found an ICMP error of an earlier datagram; the datagrams were sent again. */
+  readonly refusals: number;
+  /** Times the kernel had no room. */
+  readonly stalls: number;
+}
 
-/** The way out to `host:port`. */
-export async function openSink(options: {
+export interface LinkSource extends DatagramSource, IoChoice {
+  /** Native only: blocks the calling thread for at most `timeoutMs`. See `NativeSource`. */
+  receiveOnce?(timeoutMs: number): ReceivedBatch | undefined;
+}
+
+export interface SinkOptions {
+  /** IPv4 address, or a name that has one. */
   readonly host: string;
   readonly port: number;
   readonly io: LinkIo;
-}): Promise<DatagramSink & IoChoice> {
-  const sink = await PortableSink.open(options.host, options.port);
-  return Object.assign(sink, portable);
+  /** Told in one sentence when the kernel does less than was hoped for. */
+  readonly onNote?: (text: string) => void;
 }
 
-/** The way in, on a socket that is handed in or one of its own. */
-export async function openSource(
-  at: { readonly fd: number } | { readonly host: string; readonly port: number; readonly receiveBuffer: number },
-  _io: LinkIo,
-): Promise<DatagramSource & IoChoice> {
-  return Object.assign(await PortableSource.open(at), portable);
+// Loaded on first use, so that a process that asks for `portable` loads no native code.
+const loadNative = async () => ({
+  ...(await import('./native-sink.ts')),
+  ...(await import('./native-source.ts')),
+  ...(await import('./socket.ts')),
+});
+type Native = Awaited<ReturnType<typeof loadNative>>;
+
+/** The native calls where they are wanted and can be had. @throws OperationalError `link-native` when `native` is a must and they cannot. */
+async function nativeFor(io: LinkIo): Promise<{ readonly native: Native | undefined; readonly why: string }> {
+  if (io === 'portable') return { native: undefined, why: 'chosen by configuration' };
+  try {
+    return { native: await loadNative(), why: 'batches through libc' };
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message.split('\n', 1).join('') : String(cause);
+    if (io === 'auto') return { native: undefined, why: `native calls cannot be loaded: ${reason}` };
+    const what = `native socket calls cannot be loaded (${reason}); set io to "portable" or install the binding`;
+    throw new OperationalError('link-native', what, { retryable: false, cause });
+  }
 }
 
-/** See `libc.ts`; loaded on first use, so that a process that never asks loads no native code. */
-export async function unixDatagramSend(path: string, message: string): Promise<void> {
-  const { unixDatagramSend: send } = await import('./libc.ts');
-  send(path, message);
+const chosen = <T extends object>(socket: T, io: IoChoice['io'], why: string): T & IoChoice =>
+  Object.assign(socket, { io, why });
+
+/** The way out. @throws OperationalError `socket`, `link-native` */
+export async function openSink({ host: name, port, io, onNote }: SinkOptions): Promise<LinkSink> {
+  const host = await addressOfHost(name);
+  const { native, why } = await nativeFor(io);
+  if (native === undefined) return chosen(await PortableSink.open({ host, port }), 'portable', why);
+  return chosen(new native.NativeSink({ host, port }, onNote), 'native', why);
 }
 
-/** See `libc.ts`. */
-export async function bindUdp(at: {
-  readonly host: string;
-  readonly port: number;
-  readonly receiveBuffer: number;
-}): Promise<{ readonly fd: number; readonly receiveBuffer: number }> {
-  const { bindUdp: bind } = await import('./libc.ts');
-  return bind(at);
+/** The way in, on a socket that is handed in (and then ours) or one of its own. @throws OperationalError `socket`, `link-native` */
+export async function openSource(at: { readonly fd: number } | BindOptions, io: LinkIo): Promise<LinkSource> {
+  const { native, why } = await nativeFor(io);
+  if (native !== undefined) {
+    return chosen(new native.NativeSource('fd' in at ? at.fd : native.bindUdp(at).fd), 'native', why);
+  }
+  const source = await PortableSource.open(at);
+  const blind = source.dropsKnown ? '' : '; kernel drops unknown: the socket is of another network namespace';
+  return chosen(source, 'portable', why + blind);
 }
+
+async function addressOfHost(name: string): Promise<string> {
+  try {
+    return (await lookup(name, { family: 4 })).address;
+  } catch (cause) {
+    const what = `"${name}" has no IPv4 address; write the address of the isolated side's diode interface`;
+    throw new OperationalError('socket', what, { retryable: true, cause });
+  }
+}
+
+/** See `socket.ts`; this one and those below load the native calls on first use. */
+export const bindUdp = async (options: BindOptions) => (await import('./socket.ts')).bindUdp(options);
+
+/** See `socket.ts`. */
+export const unixDatagramSend = async (path: string, message: string | Uint8Array): Promise<void> =>
+  (await import('./socket.ts')).unixDatagramSend(path, message);
+
+/** See `socket.ts`. */
+export const peerCredentials = async (fd: number) => (await import('./socket.ts')).peerCredentials(fd);
+
+/** See `socket.ts`. */
+export const setTimerSlack = async (nanoseconds: number): Promise<void> =>
+  (await import('./socket.ts')).setTimerSlack(nanoseconds);

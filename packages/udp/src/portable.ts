@@ -1,5 +1,5 @@
 import { createSocket, type Socket } from 'node:dgram';
-import { readFileSync, readlinkSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import {
   type DatagramBatch,
   type DatagramSink,
@@ -7,30 +7,41 @@ import {
   OperationalError,
   type ReceivedBatch,
 } from '@sluice/ports';
+import { DropCounter } from './drops.ts';
+import { ICMP_ERRORS, SEND_ATTEMPTS, SEND_BUFFER, STALL_MS } from './limits.ts';
+import { inodeOfDescriptor, inodeOfPort, procDrops } from './proc.ts';
 
 /** Datagrams handed to the kernel before we wait for it. */
 const IN_FLIGHT = 64;
+const FULL = new Set(['EAGAIN', 'ENOBUFS', 'ENOMEM']);
+const ICMP = new Set<string>(ICMP_ERRORS);
 
-/** A connected UDP socket written through node:dgram. What ICMP says is counted and passed over: a one-way sender has no use for it. */
+/** A connected UDP socket written through node:dgram. */
 export class PortableSink implements DatagramSink {
   readonly #socket: Socket;
+  readonly #target: string;
+  /** Sends that found an ICMP error of an earlier datagram; the datagrams were sent again. */
   refusals = 0;
+  /** Times the kernel had no room. */
+  stalls = 0;
 
-  private constructor(socket: Socket) {
+  private constructor(socket: Socket, target: string) {
     this.#socket = socket;
+    this.#target = target;
     socket.on('error', () => {
       this.refusals += 1;
     });
   }
 
-  static async open(host: string, port: number): Promise<PortableSink> {
+  /** `host` is an IPv4 address. @throws OperationalError `socket` */
+  static async open({ host, port }: { readonly host: string; readonly port: number }): Promise<PortableSink> {
     const socket = createSocket('udp4');
-    await new Promise<void>((resolve, reject) => {
-      socket.once('error', reject);
-      socket.connect(port, host, resolve);
-    });
-    socket.removeAllListeners('error');
-    return new PortableSink(socket);
+    await settled(socket, `no way to ${host}; give the diode interface its address and a route`, (done) =>
+      socket.connect(port, host, done),
+    );
+    // The kernel doubles what it is asked for.
+    socket.setSendBufferSize(SEND_BUFFER / 2);
+    return new PortableSink(socket, `${host}:${port}`);
   }
 
   async send({ bytes, size, count }: DatagramBatch): Promise<void> {
@@ -47,67 +58,80 @@ export class PortableSink implements DatagramSink {
     this.#socket.close();
   }
 
-  #sendOne(datagram: Uint8Array): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#socket.send(datagram, (error) => {
-        // A port that nobody listens on (ICMP on loopback) is the receiver's business, not ours.
-        if (error === null || (error as NodeJS.ErrnoException).code === 'ECONNREFUSED') resolve();
-        else
-          reject(
-            new OperationalError('link-send', `the kernel refused a datagram: ${error.message}`, {
-              retryable: true,
-              cause: error,
-            }),
-          );
+  async #sendOne(datagram: Uint8Array): Promise<void> {
+    for (let attempt = 1; ; attempt += 1) {
+      const code = await new Promise<string | undefined>((resolve) => {
+        this.#socket.send(datagram, (error) => resolve(error === null ? undefined : codeOf(error)));
       });
-    });
+      if (code === undefined) return;
+      if (ICMP.has(code)) this.refusals += 1;
+      if (FULL.has(code)) this.stalls += 1;
+      if (attempt > SEND_ATTEMPTS || !(ICMP.has(code) || FULL.has(code))) throw this.#fault(code, datagram.length);
+      if (FULL.has(code)) await delay(STALL_MS);
+    }
+  }
+
+  #fault(code: string, size: number): OperationalError {
+    const tooLong = code === 'EMSGSIZE';
+    const what = tooLong
+      ? `a datagram of ${size} bytes does not fit the way to ${this.#target}; lower link.symbolBytes or raise the MTU`
+      : `the kernel takes no datagram for ${this.#target}; look at the diode interface, its route and its neighbour entry`;
+    return new OperationalError('link-send', `${what} (${code})`, { retryable: !tooLong });
   }
 }
-
-const OFFSETS = [0];
 
 /** A bound UDP socket read through node:dgram. */
 export class PortableSource implements DatagramSource {
   readonly #socket: Socket;
   readonly #inode: string | undefined;
+  readonly #drops: DropCounter;
+  #closed: Promise<void> | undefined;
 
-  private constructor(socket: Socket, fd: number | undefined) {
+  private constructor(socket: Socket, inode: string | undefined) {
     this.#socket = socket;
-    this.#inode = fd === undefined ? undefined : inodeOf(fd);
+    this.#inode = inode;
+    this.#drops = new DropCounter(() => (inode === undefined ? 0 : (procDrops(inode) ?? 0)));
   }
 
+  /** @throws OperationalError `socket` */
   static async open(
     at: { readonly fd: number } | { readonly host: string; readonly port: number; readonly receiveBuffer: number },
   ): Promise<PortableSource> {
-    const socket = createSocket({ type: 'udp4', ...('fd' in at ? {} : { recvBufferSize: at.receiveBuffer }) });
-    await new Promise<void>((resolve, reject) => {
-      socket.once('error', reject);
-      if ('fd' in at) socket.bind({ fd: at.fd }, resolve);
-      else socket.bind({ address: at.host, port: at.port, exclusive: true }, resolve);
+    const given = 'fd' in at;
+    // The kernel doubles what it is asked for.
+    const buffer = given ? {} : { recvBufferSize: Math.floor(at.receiveBuffer / 2) };
+    const socket = createSocket({ type: 'udp4', ...buffer });
+    const what = given
+      ? `descriptor ${at.fd} is no UDP socket`
+      : `UDP port ${at.port} of ${at.host} cannot be bound; free it or name another in the configuration`;
+    await settled(socket, what, (done) => {
+      if (given) socket.bind({ fd: at.fd }, done);
+      else socket.bind({ address: at.host, port: at.port, exclusive: true }, done);
     });
-    return new PortableSource(socket, 'fd' in at ? at.fd : undefined);
+    return new PortableSource(socket, given ? inodeOfDescriptor(at.fd) : inodeOfPort(socket.address().port));
   }
 
-  start(onBatch: (batch: ReceivedBatch) => void): void {
-    this.#socket.on('message', (bytes) => {
-      onBatch({ bytes, offsets: OFFSETS, lengths: [bytes.length], count: 1 });
-    });
+  /** False when the kernel's drop counter cannot be read: /proc/net/udp shows only sockets of our own network namespace. */
+  get dropsKnown(): boolean {
+    return this.#inode !== undefined && procDrops(this.#inode) !== undefined;
   }
 
+  /** The port it is bound to. */
   get port(): number {
     return this.#socket.address().port;
   }
 
-  /** From /proc/net/udp, by the socket's inode, or by its port where it has none that we know. */
+  start(onBatch: (batch: ReceivedBatch) => void): void {
+    const offsets = [0];
+    const lengths = [0];
+    this.#socket.on('message', (bytes) => {
+      lengths[0] = bytes.length;
+      onBatch({ bytes, offsets, lengths, count: 1 });
+    });
+  }
+
   kernelDrops(): number {
-    const port = this.port.toString(16).toUpperCase().padStart(4, '0');
-    const lines = readFileSync('/proc/net/udp', 'utf8').split('\n').slice(1);
-    for (const line of lines) {
-      const fields = line.trim().split(/\s+/);
-      const isOurs = this.#inode === undefined ? fields[1]?.endsWith(`:${port}`) === true : fields[9] === this.#inode;
-      if (isOurs) return Number(fields[12]);
-    }
-    return 0;
+    return this.#drops.total();
   }
 
   receiveBuffer(): number {
@@ -115,16 +139,26 @@ export class PortableSource implements DatagramSource {
   }
 
   close(): Promise<void> {
-    return new Promise((resolve) => {
+    this.#closed ??= new Promise((resolve) => {
       this.#socket.close(resolve);
     });
+    return this.#closed;
   }
 }
 
-function inodeOf(fd: number): string | undefined {
+/** Waits for what `begin` begins, or for the socket's error. */
+async function settled(socket: Socket, what: string, begin: (done: () => void) => void): Promise<void> {
   try {
-    return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${String(fd)}`))?.[1];
-  } catch {
-    return undefined;
+    await new Promise<void>((resolve, reject) => {
+      socket.once('error', reject);
+      begin(resolve);
+    });
+    socket.removeAllListeners('error');
+  } catch (cause) {
+    socket.close();
+    throw new OperationalError('socket', `${what} (${codeOf(cause)})`, { retryable: true, cause });
   }
 }
+
+const codeOf = (error: unknown): string =>
+  error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
