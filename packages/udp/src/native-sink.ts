@@ -28,6 +28,9 @@ const VECTOR = 64;
 /** A full send buffer holds the calling thread up for so long at most. */
 const SEND_TIMEOUT_MS = 100;
 
+/** Node's longest. */
+const LONGEST_INTERVAL_MS = 2 ** 31 - 1;
+
 /** The kernel has no room just now. */
 const FULL = new Set([ERRNO.EAGAIN, ERRNO.ENOBUFS, ERRNO.ENOMEM]);
 /** What a kernel or an interface says that cannot segment; or, just the same, when a datagram is too long. */
@@ -45,6 +48,8 @@ export class NativeSink implements DatagramSink {
   readonly #vector = new Uint8Array(new ArrayBuffer(VECTOR * (MMSGHDR.bytes + IOVEC.bytes)));
   readonly #view = new DataView(this.#vector.buffer);
   readonly #vectorAddress = addressOf(this.#vector);
+  /** An open socket keeps the event loop of its thread running, as Node's own do. */
+  readonly #alive = setInterval(() => undefined, LONGEST_INTERVAL_MS);
   #segmentation = true;
   /** Size that the socket cuts at now; 0 is no cutting. */
   #cutAt = 0;
@@ -80,6 +85,7 @@ export class NativeSink implements DatagramSink {
   close(): void {
     if (!this.#open) return;
     this.#open = false;
+    clearInterval(this.#alive);
     sys.close(this.#fd);
   }
 

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { closeSync } from 'node:fs';
 import { createSocket } from 'node:dgram';
 import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { bindUdp, openSink, openSource } from '../src/index.ts';
 import { Collector, type Ends, numbered, openEnds } from './ends.ts';
@@ -112,6 +113,22 @@ describe.each(['native', 'portable'] as const)('%s sockets', (io) => {
     const again = createSocket('udp4').bind(port, '127.0.0.1');
     await once(again, 'listening');
     again.close();
+  });
+
+  it('keep a thread alive that waits for nothing else', async () => {
+    const wake = new Int32Array(new SharedArrayBuffer(4));
+    const workerData = { io, port: ends.source.port, wake };
+    const worker = new Worker(new URL('idle-worker.ts', import.meta.url), { workerData });
+    const exited = once(worker, 'exit');
+    const said: unknown[] = [];
+    worker.on('message', (message) => said.push(message));
+    await once(worker, 'message');
+    ends.source.start(collector.take);
+    await collector.until(1);
+    Atomics.store(wake, 0, 1);
+    Atomics.notify(wake, 0);
+    expect(await exited).toEqual([0]);
+    expect(said).toEqual(['open', 'woken']);
   });
 
   it('take a name for the far side, and say when it has no address', async () => {
