@@ -1,9 +1,15 @@
 // A relay between two UDP ports of the loopback interface that loses, doubles, reorders and damages datagrams by a seed.
-//   node test/rig/relay.ts --listen PORT --to PORT --loss 0.03 --duplicate 0.01 --reorder 0.02 --distance 100 --seed 7
-// Prints one JSON line of counts when it is told to stop.
+//   node test/rig/relay.ts --listen PORT --to PORT [--loss 0.03] [--duplicate 0.01] [--reorder 0.02 --distance 100]
+//        [--corrupt 0.001] [--burst 0.00001 --burst-length 600] [--seed 7]
+// Prints "relay ready", and one JSON line of counts when it is told to stop.
 import { createSocket } from 'node:dgram';
 import { parseArgs } from 'node:util';
-import { Random } from '../../packages/testkit/src/random.ts';
+import { Faults } from './faults.ts';
+
+const BUFFER_BYTES = 32 * 2 ** 20;
+/** What is held back goes out at the latest when the link has been quiet for this long. */
+const QUIET_MS = 50;
+const QUIET_TURNS = 2;
 
 const { values } = parseArgs({
   options: {
@@ -14,76 +20,67 @@ const { values } = parseArgs({
     reorder: { type: 'string', default: '0' },
     distance: { type: 'string', default: '100' },
     corrupt: { type: 'string', default: '0' },
+    burst: { type: 'string', default: '0' },
+    'burst-length': { type: 'string', default: '100' },
     seed: { type: 'string', default: '1' },
   },
 });
-const port = (text: string | undefined, option: string): number => {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1 || value > 65_535) throw new Error(`--${option} must be a port`);
-  return value;
-};
-const [listen, to] = [port(values.listen, 'listen'), port(values.to, 'to')];
-const [loss, duplicate, reorder, corrupt] = [values.loss, values.duplicate, values.reorder, values.corrupt].map(Number);
-const distance = Number(values.distance);
-const random = new Random(Number(values.seed));
-const counts = { received: 0, lost: 0, duplicated: 0, reordered: 0, corrupted: 0, forwarded: 0 };
-const BUFFER_BYTES = 32 * 2 ** 20;
-/** What is held back goes out at the latest when the link has been quiet for this long. */
-const QUIET_MS = 50;
 
+/** The option as a number from 0 to `most`, whole where that is more than 1. */
+function number(option: keyof typeof values, most: number, least = 0): number {
+  const value = Number(values[option] ?? Number.NaN);
+  if (!(value >= least && value <= most) || (most > 1 && !Number.isInteger(value))) {
+    throw new Error(`--${option} must be a number from ${least} to ${most}`);
+  }
+  return value;
+}
+
+const to = number('to', 65_535, 1);
 const input = createSocket({ type: 'udp4', recvBufferSize: BUFFER_BYTES });
 const output = createSocket({ type: 'udp4', sendBufferSize: BUFFER_BYTES });
-const held: { readonly datagram: Uint8Array; readonly after: number }[] = [];
-let quiet: NodeJS.Timeout | undefined;
-
-function forward(datagram: Uint8Array): void {
-  counts.forwarded += 1;
-  output.send(datagram, to, '127.0.0.1');
-}
-
-function release(received: number): void {
-  for (let i = held.length - 1; i >= 0; i -= 1) {
-    const next = held[i];
-    if (next === undefined || next.after > received) continue;
-    held.splice(i, 1);
-    forward(next.datagram);
-  }
-}
-
-function pass(datagram: Uint8Array): void {
-  if (random.chance(corrupt ?? 0)) {
-    counts.corrupted += 1;
-    const at = random.below(datagram.length);
-    datagram[at] = (datagram[at] ?? 0) ^ (1 << random.below(8));
-  }
-  const copies = random.chance(duplicate ?? 0) ? 2 : 1;
-  counts.duplicated += copies - 1;
-  for (let i = 0; i < copies; i += 1) {
-    if (random.chance(reorder ?? 0)) {
-      counts.reordered += 1;
-      held.push({ datagram, after: counts.received + 1 + random.below(distance) });
-    } else forward(datagram);
-  }
-}
-
-input.on('message', (datagram) => {
-  counts.received += 1;
-  if (random.chance(loss ?? 0)) counts.lost += 1;
-  else pass(datagram);
-  release(counts.received);
-  quiet ??= setTimeout(() => {
-    quiet = undefined;
-    release(Infinity);
-  }, QUIET_MS);
+let refused = 0;
+output.on('error', () => {
+  refused += 1;
 });
-input.bind(listen, '127.0.0.1', () => {
-  console.log('relay ready');
+const faults = new Faults(
+  {
+    seed: number('seed', 2 ** 32 - 1),
+    loss: number('loss', 1),
+    duplicate: number('duplicate', 1),
+    reorder: number('reorder', 1),
+    distance: number('distance', 1_000_000),
+    corrupt: number('corrupt', 1),
+    burst: number('burst', 1),
+    burstLength: number('burst-length', 1_000_000),
+  },
+  (datagram) => {
+    output.send(datagram);
+  },
+);
+
+let seen = 0;
+let quietTurns = 0;
+input.on('message', (datagram) => faults.take(datagram));
+setInterval(() => {
+  const { received } = faults.counts;
+  quietTurns = received === seen ? quietTurns + 1 : 0;
+  seen = received;
+  if (quietTurns === QUIET_TURNS) faults.flush();
+}, QUIET_MS / QUIET_TURNS);
+
+output.connect(to, '127.0.0.1', () => {
+  input.bind(number('listen', 65_535, 1), '127.0.0.1', () => {
+    console.log('relay ready');
+  });
 });
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   process.once(signal, () => {
-    release(Infinity);
-    console.log(JSON.stringify(counts));
-    process.exit(0);
+    faults.flush();
+    // The socket writes at once where it can; this comes after what could not.
+    setImmediate(() => {
+      console.log(JSON.stringify({ ...faults.counts, refused }));
+      process.exit(0);
+    });
   });
 }
