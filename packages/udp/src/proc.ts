@@ -1,12 +1,14 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 
-/** Columns of /proc/net/udp: local address and port, inode, drops. */
+/** The table of our own network namespace, by a path that `ProcSubset=pid` leaves. */
+const TABLE = '/proc/self/net/udp';
+/** Its columns: local address and port, inode, drops. */
 const LOCAL = 1;
 const INODE = 9;
 const DROPS = 12;
 
 const lines = (): string[][] =>
-  readFileSync('/proc/net/udp', 'utf8')
+  readFileSync(TABLE, 'utf8')
     .split('\n')
     .slice(1)
     .map((line) => line.trim().split(/\s+/));
