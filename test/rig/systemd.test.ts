@@ -118,7 +118,8 @@ describe.skipIf(absent !== undefined)(
     it.each(services.filter((unit) => unit !== 'sluice-mute@.service'))('%s is a service that is watched', (unit) => {
       const found = settings(unit);
       expect(found.get('Type')).toEqual(['notify']);
-      expect(found.get('NotifyAccess')).toEqual(['main']);
+      // The importer has no native calls, and notifies through a program.
+    expect(found.get('NotifyAccess')).toEqual([unit === 'sluice-importer.service' ? 'all' : 'main']);
       expect(found.get('WatchdogSec')).toEqual(['30s']);
       expect(found.get('Restart')).toEqual(['always']);
       expect(found.get('LoadCredential')?.[0]).toMatch(/^key:\/etc\/sluice\/keys\/\w+$/);
@@ -173,7 +174,10 @@ describe.skipIf(absent !== undefined)(
             quarantine: '750 sluice-receiver sluice-receiver',
             refused: '2750 sluice-sender sluice-inbox',
             spool: '2770 sluice-link sluice-spool',
-            store: '2750 sluice-receiver sluice-store',
+            store: '2770 sluice-receiver sluice-store',
+        'store/blobs': '2770 sluice-receiver sluice-store',
+        'store/blobs/sha256': '2770 sluice-receiver sluice-store',
+        'store/tmp': '2770 sluice-receiver sluice-store',
           });
         });
 
