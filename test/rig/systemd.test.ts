@@ -119,7 +119,7 @@ describe.skipIf(absent !== undefined)(
       const found = settings(unit);
       expect(found.get('Type')).toEqual(['notify']);
       // The importer has no native calls, and notifies through a program.
-    expect(found.get('NotifyAccess')).toEqual([unit === 'sluice-importer.service' ? 'all' : 'main']);
+      expect(found.get('NotifyAccess')).toEqual([unit === 'sluice-importer.service' ? 'all' : 'main']);
       expect(found.get('WatchdogSec')).toEqual(['30s']);
       expect(found.get('Restart')).toEqual(['always']);
       expect(found.get('LoadCredential')?.[0]).toMatch(/^key:\/etc\/sluice\/keys\/\w+$/);
@@ -175,9 +175,9 @@ describe.skipIf(absent !== undefined)(
             refused: '2750 sluice-sender sluice-inbox',
             spool: '2770 sluice-link sluice-spool',
             store: '2770 sluice-receiver sluice-store',
-        'store/blobs': '2770 sluice-receiver sluice-store',
-        'store/blobs/sha256': '2770 sluice-receiver sluice-store',
-        'store/tmp': '2770 sluice-receiver sluice-store',
+            'store/blobs': '2770 sluice-receiver sluice-store',
+            'store/blobs/sha256': '2770 sluice-receiver sluice-store',
+            'store/tmp': '2770 sluice-receiver sluice-store',
           });
         });
 
