@@ -107,7 +107,7 @@ describe.skipIf(absent !== undefined)(`kill -9${absent === undefined ? '' : `: $
     let looks = 0;
     await until('the importer to stand behind its blobs', 60_000, async () => {
       const status = await getJson<unknown>(world.url('importer', '/v1/status'));
-      looks = JSON.stringify(status)?.includes('"stop":"blob"') ? looks + 1 : 0;
+      looks = JSON.stringify(status).includes('"stop":"blob"') ? looks + 1 : 0;
       return looks >= 10 || undefined;
     });
     world.program('importer').kill('SIGKILL');

@@ -1,6 +1,6 @@
 import { isDigest, ok, refuse } from '@sluice/ports';
 import type { Digest, Result } from '@sluice/ports';
-import { FOREIGN_JSON, isObject, parseJson } from './json.ts';
+import { FOREIGN_JSON, isList, isObject, parseJson } from './json.ts';
 import type { JsonObject, JsonValue } from './json.ts';
 
 /** Largest manifest or index taken, in bytes: what registries take (Harbor, distribution). */
@@ -59,7 +59,7 @@ export function kindOf(mediaType: string): ContentKind {
 }
 
 const NON_DISTRIBUTABLE = /^application\/vnd\.(oci\.image\.layer\.nondistributable\.|docker\.image\.rootfs\.foreign\.)/;
-const SCHEMA_1 = /^application\/vnd\.docker\.distribution\.manifest\.v1\+/;
+const SCHEMA_1 = 'application/vnd.docker.distribution.manifest.v1+';
 const MEDIA_TYPE = /^[A-Za-z0-9][\w!#$&^.+-]{0,126}\/[A-Za-z0-9][\w!#$&^.+-]{0,126}$/;
 
 const malformed = (why: string): ReturnType<typeof refuse> =>
@@ -68,7 +68,7 @@ const malformed = (why: string): ReturnType<typeof refuse> =>
 /** Checks the file `oci-layout` (image-spec, image-layout.md). */
 export function parseOciLayout(bytes: Uint8Array): Result<void> {
   const document = parseJson(bytes, FOREIGN_JSON);
-  if (!document.ok || !isObject(document.value) || document.value['imageLayoutVersion'] !== '1.0.0') {
+  if (!document.ok || !isObject(document.value) || document.value.imageLayoutVersion !== '1.0.0') {
     return refuse('layout-malformed', 'The file oci-layout does not say imageLayoutVersion 1.0.0.');
   }
   return ok(undefined);
@@ -87,8 +87,8 @@ export function parseManifest(bytes: Uint8Array, mediaType: string): Result<Imag
   if (kind === 'blob') return malformed(`${JSON.stringify(mediaType)} is no manifest's media type`);
   if (!isObject(document.value)) return malformed('it is no JSON object');
   const json = document.value;
-  if (json['schemaVersion'] !== 2) return malformed('schemaVersion is not 2; convert a Docker schema 1 image first');
-  if (json['mediaType'] !== undefined && json['mediaType'] !== mediaType) {
+  if (json.schemaVersion !== 2) return malformed('schemaVersion is not 2; convert a Docker schema 1 image first');
+  if (json.mediaType !== undefined && json.mediaType !== mediaType) {
     return malformed(`it calls itself another media type than its descriptor, ${JSON.stringify(mediaType)}`);
   }
   return kind === 'index' ? readIndex(json, mediaType) : readManifest(json, mediaType);
@@ -106,10 +106,10 @@ export const tooLarge = (size: number): ReturnType<typeof refuse> =>
   refuse('manifest-too-large', `A manifest of ${size} bytes is over the ${OCI_MANIFEST_BYTES} that registries take.`);
 
 function readManifest(json: JsonObject, mediaType: string): Result<ImageManifest> {
-  if (json['manifests'] !== undefined) return malformed('a manifest lists manifests, as only an index may');
-  const config = parseDescriptor(json['config'], 'config');
+  if (json.manifests !== undefined) return malformed('a manifest lists manifests, as only an index may');
+  const config = parseDescriptor(json.config, 'config');
   if (!config.ok) return config;
-  const layers = parseDescriptors(json['layers'], 'layers');
+  const layers = parseDescriptors(json.layers, 'layers');
   if (!layers.ok) return layers;
   const common = readCommon(json);
   if (!common.ok) return common;
@@ -117,10 +117,10 @@ function readManifest(json: JsonObject, mediaType: string): Result<ImageManifest
 }
 
 function readIndex(json: JsonObject, mediaType: string): Result<ImageIndex> {
-  if (json['config'] !== undefined || json['layers'] !== undefined) {
+  if (json.config !== undefined || json.layers !== undefined) {
     return malformed('an index has a config or layers, as only a manifest may');
   }
-  const manifests = parseDescriptors(json['manifests'], 'manifests');
+  const manifests = parseDescriptors(json.manifests, 'manifests');
   if (!manifests.ok) return manifests;
   const common = readCommon(json);
   if (!common.ok) return common;
@@ -130,18 +130,18 @@ function readIndex(json: JsonObject, mediaType: string): Result<ImageIndex> {
 type Common = Pick<ImageManifest, 'artifactType' | 'subject' | 'annotations'>;
 
 function readCommon(json: JsonObject): Result<Common> {
-  const artifactType = json['artifactType'];
+  const artifactType = json.artifactType;
   if (artifactType !== undefined && typeof artifactType !== 'string') return malformed('artifactType is no string');
-  const annotations = parseAnnotations(json['annotations']);
+  const annotations = parseAnnotations(json.annotations);
   if (annotations === undefined) return malformed('annotations are not strings by name');
   const base = { annotations, ...(artifactType === undefined || artifactType === '' ? {} : { artifactType }) };
-  if (json['subject'] === undefined || json['subject'] === null) return ok(base);
-  const subject = parseDescriptor(json['subject'], 'subject');
+  if (json.subject === undefined || json.subject === null) return ok(base);
+  const subject = parseDescriptor(json.subject, 'subject');
   return subject.ok ? ok({ ...base, subject: subject.value }) : subject;
 }
 
 function parseDescriptors(value: JsonValue | undefined, where: string): Result<readonly Descriptor[]> {
-  if (!Array.isArray(value)) return malformed(`${where} is no list`);
+  if (!isList(value)) return malformed(`${where} is no list`);
   if (value.length > OCI_DESCRIPTORS) return malformed(`${where} has more than ${OCI_DESCRIPTORS} entries`);
   const descriptors: Descriptor[] = [];
   for (const [i, entry] of value.entries()) {
@@ -157,7 +157,8 @@ export function parseDescriptor(value: JsonValue | undefined, where: string): Re
   if (!isObject(value)) return malformed(`${where} is no descriptor`);
   const { mediaType, digest, size, artifactType } = value;
   if (typeof mediaType !== 'string' || !MEDIA_TYPE.test(mediaType)) return malformed(`${where} has no media type`);
-  if (SCHEMA_1.test(mediaType)) return malformed(`${where} is a Docker schema 1 image, which must be converted first`);
+  if (mediaType.startsWith(SCHEMA_1))
+    return malformed(`${where} is a Docker schema 1 image, which must be converted first`);
   if (NON_DISTRIBUTABLE.test(mediaType)) {
     return refuse(
       'non-distributable',
@@ -173,7 +174,7 @@ export function parseDescriptor(value: JsonValue | undefined, where: string): Re
   if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0 || size > OCI_BLOB_BYTES) {
     return malformed(`the size of ${where} is no whole number up to ${OCI_BLOB_BYTES}`);
   }
-  const annotations = parseAnnotations(value['annotations']);
+  const annotations = parseAnnotations(value.annotations);
   if (annotations === undefined) return malformed(`the annotations of ${where} are not strings by name`);
   const base = { mediaType, digest, size, annotations };
   return ok(typeof artifactType === 'string' && artifactType !== '' ? { ...base, artifactType } : base);

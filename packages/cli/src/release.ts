@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { encodeRelease, parseEnvelope, parseRelease, preAuthEncoding, type ReleaseStatement } from '@sluice/bundle';
+import { encodeRelease, parseEnvelope, parseRelease, preAuthEncoding } from '@sluice/bundle';
 import { OperationalError, type Refusal } from '@sluice/ports';
 import { composeRelease } from '@sluice/sources';
 import { addSignature, loadSigner, loadVerifier } from '@sluice/trust';
@@ -31,9 +31,7 @@ async function create(args: readonly string[]): Promise<number> {
   if (!composed.ok) throw refused(composed.error);
   for (const note of composed.value.notes) process.stderr.write(`note: ${note}\n`);
   const { name, artifacts, approvedBy } = composed.value.statement.predicate;
-  process.stdout.write(
-    `${Buffer.from(encodeRelease({ name, artifacts, approvedBy } as ReleaseStatement)).toString('utf8')}\n`,
-  );
+  process.stdout.write(`${Buffer.from(encodeRelease({ name, artifacts, approvedBy })).toString('utf8')}\n`);
   return 0;
 }
 
@@ -77,8 +75,8 @@ function verify(args: readonly string[]): number {
   if (!statement.ok) throw refused(statement.error);
   const message = preAuthEncoding(envelope.value.payload);
   const verifiers = values.key.map((file) => loadVerifier(readFileSync(file, 'utf8')));
-  const holding = verifiers.filter(({ keyid, verify: holds }) =>
-    envelope.value.signatures.some((signature) => signature.keyid === keyid && holds(message, signature.sig)),
+  const holding = verifiers.filter((verifier) =>
+    envelope.value.signatures.some((signature) => signature.keyid === verifier.keyid && verifier.verify(message, signature.sig)),
   );
   for (const { keyid } of verifiers) {
     process.stdout.write(`${keyid} ${holding.some((each) => each.keyid === keyid) ? 'signed' : 'did not sign'}\n`);

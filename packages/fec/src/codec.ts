@@ -1,103 +1,115 @@
-import { invert, multiply } from './gf256.ts';
-import { coefficients } from './matrix.ts';
-import { MAX_SYMBOLS } from './profile.ts';
+import { BlockCode } from './code.ts';
+import type { CodecKind, Engine } from './engine.ts';
+import { assertWithin, ENCODING_SYMBOLS_MAX, SOURCE_SYMBOLS_MAX, SYMBOL_BYTES_MAX } from './limits.ts';
+import { ScalarEngine } from './scalar.ts';
+import { openWasmEngine } from './wasm.ts';
 
-/** Systematic Reed-Solomon over GF(2^8), k source symbols, ESIs 0 to 254. */
+/** Reed-Solomon over GF(2^8), FEC Encoding ID 5 (docs/PROTOCOL.md F-2). One thread's; keeps its matrices and its memory. */
 export interface Codec {
-  readonly kind: 'wasm' | 'scalar';
+  readonly kind: CodecKind;
+
   /**
-   * @param source k * symbolBytes bytes
-   * @param esis what to write, source ESIs included
-   * @param out esis.length * symbolBytes bytes, in the order of `esis`
+   * Writes the encoding symbol of each ESI in `esis` to `out`, in that order.
+   * @param source k * symbolBytes bytes, the last symbol padded with zeros (F-3)
+   * @param symbolBytes any length; E need not be a multiple of anything
+   * @param esis each below 255; a source symbol is copied
+   * @param out at least esis.length * symbolBytes bytes, not overlapping `source`
    */
   encode(source: Uint8Array, k: number, symbolBytes: number, esis: ArrayLike<number>, out: Uint8Array): void;
+
   /**
-   * Slot i of `symbols` holds the symbol of ESI esis[i]; a source symbol sits in its own slot. On return slot i holds
-   * source symbol i. False, and nothing changed, when the ESIs are not k different ones placed so.
+   * Recovers a block in place: afterwards slot i holds source symbol i.
+   * @param symbols k slots of symbolBytes bytes; slot i holds the symbol of ESI esis[i]
+   * @param esis k different ones below 255; a source symbol is in its own slot, repair symbols are in the others
+   * @returns false, and nothing changed, when `esis` is not that
    */
   recover(symbols: Uint8Array, k: number, symbolBytes: number, esis: Uint8Array): boolean;
 }
 
-/** out[outAt...] ^= factor * from[fromAt...], the one inner loop of encoding and recovery. */
-export type MultiplyAdd = (
-  out: Uint8Array,
-  outAt: number,
-  from: Uint8Array,
-  fromAt: number,
-  length: number,
-  factor: number,
-) => void;
+/**
+ * Makes a codec. All kinds give the same bytes.
+ * @param kind `auto` takes the fastest that the runtime can run, down to `scalar`; `wasm` insists on WebAssembly.
+ *   A `CodecKind` insists on that one.
+ */
+export function createCodec(kind: 'auto' | 'wasm' | CodecKind = 'auto'): Codec {
+  if (kind === 'scalar') return new BlockCodec(new ScalarEngine());
+  const engine = openWasmEngine(kind === 'auto' || kind === 'wasm' ? undefined : kind);
+  if (engine !== undefined) return new BlockCodec(engine);
+  if (kind === 'auto') return new BlockCodec(new ScalarEngine());
+  throw new Error(`this runtime cannot run the ${kind} kernel; ask for the codec kind auto`);
+}
 
-const scalarMultiplyAdd: MultiplyAdd = (out, outAt, from, fromAt, length, factor) => {
-  const products = Uint8Array.from({ length: 256 }, (_, byte) => multiply(byte, factor));
-  for (let i = 0; i < length; i += 1) {
-    out[outAt + i] = (out[outAt + i] ?? 0) ^ (products[from[fromAt + i] ?? 0] ?? 0);
+class BlockCodec implements Codec {
+  readonly #engine: Engine;
+  readonly #codes = new Map<number, BlockCode>();
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
   }
-};
 
-class ScalarCodec implements Codec {
-  readonly kind = 'scalar';
+  get kind(): CodecKind {
+    return this.#engine.kind;
+  }
 
   encode(source: Uint8Array, k: number, symbolBytes: number, esis: ArrayLike<number>, out: Uint8Array): void {
-    for (let j = 0; j < esis.length; j += 1) {
-      const esi = esis[j] ?? 0;
-      const at = j * symbolBytes;
-      if (esi < k) {
-        out.set(source.subarray(esi * symbolBytes, (esi + 1) * symbolBytes), at);
-        continue;
-      }
-      out.fill(0, at, at + symbolBytes);
-      coefficients(k, esi).forEach((factor, i) => {
-        scalarMultiplyAdd(out, at, source, i * symbolBytes, symbolBytes, factor);
-      });
+    assertShape(source, k, symbolBytes);
+    if (out.length < esis.length * symbolBytes) {
+      throw new RangeError(`${out.length} bytes do not hold ${esis.length} symbols of ${symbolBytes} bytes`);
     }
+    const code = this.#code(k);
+    const rows: Uint8Array[] = [];
+    const slots: number[] = [];
+    for (let slot = 0; slot < esis.length; slot += 1) {
+      const esi = esis[slot] ?? 0;
+      assertWithin('encoding symbol ID', esi, 0, ENCODING_SYMBOLS_MAX - 1);
+      if (esi < k) {
+        out.set(source.subarray(esi * symbolBytes, (esi + 1) * symbolBytes), slot * symbolBytes);
+      } else {
+        rows.push(code.repairRow(esi));
+        slots.push(slot);
+      }
+    }
+    if (rows.length > 0) this.#engine.multiply(rows, source, symbolBytes, out, slots);
   }
 
   recover(symbols: Uint8Array, k: number, symbolBytes: number, esis: Uint8Array): boolean {
-    const missing = missingSlots(esis, k);
-    if (missing === undefined) return false;
-    const e = missing.length;
-    if (e === 0) return true;
-    const matrix = new Uint8Array(e * e);
-    missing.forEach((slot, row) => {
-      const line = coefficients(k, esis[slot] ?? 0);
-      missing.forEach((column, i) => {
-        matrix[row * e + i] = line[column] ?? 0;
-      });
+    assertShape(symbols, k, symbolBytes);
+    if (esis.length !== k || !isPlaced(esis)) return false;
+    const missing: number[] = [];
+    esis.forEach((esi, slot) => {
+      if (esi >= k) missing.push(slot);
     });
-    if (!invert(matrix, e)) return false;
-    // What the repair symbols say of the missing ones alone: each less its known source symbols.
-    const known = symbols.slice();
-    missing.forEach((slot) => {
-      const line = coefficients(k, esis[slot] ?? 0);
-      for (let i = 0; i < k; i += 1) {
-        if (esis[i] !== i) continue;
-        scalarMultiplyAdd(known, slot * symbolBytes, symbols, i * symbolBytes, symbolBytes, line[i] ?? 0);
-      }
-    });
-    missing.forEach((slot, row) => {
-      symbols.fill(0, slot * symbolBytes, (slot + 1) * symbolBytes);
-      missing.forEach((from, i) => {
-        const factor = matrix[row * e + i] ?? 0;
-        scalarMultiplyAdd(symbols, slot * symbolBytes, known, from * symbolBytes, symbolBytes, factor);
-      });
-    });
+    if (missing.length > 0) {
+      const rows = this.#code(k).recoveryRows(esis, missing);
+      this.#engine.multiply(rows, symbols, symbolBytes, symbols, missing);
+    }
     return true;
   }
-}
 
-/** Slots that hold repair symbols, or undefined when `esis` is not k different ESIs with source symbols in their slots. */
-export function missingSlots(esis: Uint8Array, k: number): number[] | undefined {
-  if (esis.length !== k) return undefined;
-  const seen = new Set<number>();
-  const missing: number[] = [];
-  for (let slot = 0; slot < k; slot += 1) {
-    const esi = esis[slot] ?? MAX_SYMBOLS;
-    if (esi >= MAX_SYMBOLS || seen.has(esi) || (esi < k && esi !== slot)) return undefined;
-    seen.add(esi);
-    if (esi >= k) missing.push(slot);
+  #code(k: number): BlockCode {
+    let code = this.#codes.get(k);
+    if (code === undefined) {
+      code = new BlockCode(k);
+      this.#codes.set(k, code);
+    }
+    return code;
   }
-  return missing;
 }
 
-export const createCodec = (): Codec => new ScalarCodec();
+/** True when the ESIs are below 255, all different, and each source symbol's is its slot's. */
+function isPlaced(esis: Uint8Array): boolean {
+  const seen = new Set<number>();
+  return esis.every((esi, slot) => {
+    const placed = esi < ENCODING_SYMBOLS_MAX && (esi >= esis.length || esi === slot) && !seen.has(esi);
+    seen.add(esi);
+    return placed;
+  });
+}
+
+function assertShape(symbols: Uint8Array, k: number, symbolBytes: number): void {
+  assertWithin('source symbols of a block', k, 1, SOURCE_SYMBOLS_MAX);
+  assertWithin('symbol length', symbolBytes, 1, SYMBOL_BYTES_MAX);
+  if (symbols.length < k * symbolBytes) {
+    throw new RangeError(`${symbols.length} bytes are not a block of ${k} symbols of ${symbolBytes} bytes`);
+  }
+}

@@ -1,3 +1,4 @@
-export { blockBytes, blockLength, blockOffset, type Partition, partition } from './partition.ts';
-export { type FecProfile, makeProfile, MAX_SYMBOLS, passEsis, PROFILES, repairCount } from './profile.ts';
-export { type Codec, createCodec } from './codec.ts';
+export { createCodec, type Codec } from './codec.ts';
+export type { CodecKind } from './engine.ts';
+export { blockBytes, blockLength, blockOffset, partition, type Partition } from './partition.ts';
+export { makeProfile, passEsis, PROFILES, repairCount, type FecProfile, type ProfileOptions } from './profile.ts';

@@ -71,7 +71,7 @@ export class SpoolWriter {
           await this.#erase(entry, leave);
           resolve();
         } catch (error) {
-          reject(error as Error);
+          reject(error instanceof Error ? error : new Error(String(error)));
         }
       });
       this.#go();

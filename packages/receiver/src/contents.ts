@@ -61,7 +61,7 @@ export class Contents {
       const stored = contentType === PACK_TYPE ? undefined : await store.stat(digest);
       const object = spooled(digest);
       if (stored !== undefined) places.set(digest, { type: 'stored', size: stored });
-      else if (object === undefined || object.contentType !== contentType || object.size !== size) {
+      else if (object?.contentType !== contentType || object.size !== size) {
         return refuse(
           'size-mismatch',
           `object ${digest} did not come with the size and type that the transport statement says`,

@@ -57,7 +57,7 @@ export class LinkSupervisor {
     this.#stopping = true;
     clearTimeout(this.#timer);
     const child = this.#child;
-    if (child !== undefined && child.exitCode === null && child.signalCode === null) {
+    if (child?.exitCode === null && child.signalCode === null) {
       const ended = new Promise((resolve) => child.once('exit', resolve));
       child.kill('SIGTERM');
       await ended;
@@ -69,7 +69,8 @@ export class LinkSupervisor {
     const { command, config, logger } = this.#options;
     const [program, ...args] = command;
     if (program === undefined) throw new Error('no command to run link with');
-    const { NOTIFY_SOCKET: _, WATCHDOG_USEC: __, LISTEN_PID: ___, ...env } = process.env;
+    const env = { ...process.env };
+    for (const ours of ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'LISTEN_PID']) Reflect.deleteProperty(env, ours);
     const child = spawn(program, [...args, 'link', '--config', config], {
       // Its standard input ends when we do, however we end: then link ends too.
       stdio: ['pipe', 'inherit', 'inherit', this.#socket],

@@ -26,7 +26,7 @@ export interface OutboxParts {
 export class Outbox {
   readonly #parts: OutboxParts;
   #running: Promise<void> | undefined;
-  #again = false;
+  #wanted = false;
   #unavailable = false;
   /** Bundles whose result in the queue was not believed: when they are queued again, waiting longer each time. */
   readonly #distrusted = new Map<Digest, { readonly after: number; readonly wait: number }>();
@@ -42,11 +42,8 @@ export class Outbox {
 
   /** Looks at every bundle without a receipt: queues what is not in the queue, takes results that were missed. One look at a time. */
   reconcile(): Promise<void> {
-    if (this.#running !== undefined) {
-      this.#again = true;
-      return this.#running;
-    }
-    this.#running = this.#rounds().finally(() => {
+    this.#wanted = true;
+    this.#running ??= this.#rounds().finally(() => {
       this.#running = undefined;
     });
     return this.#running;
@@ -63,8 +60,9 @@ export class Outbox {
   }
 
   async #rounds(): Promise<void> {
-    do {
-      this.#again = false;
+    // Whoever asks while a look is under way gets one more.
+    while (this.#wanted) {
+      this.#wanted = false;
       try {
         for (const { bundle, queued } of this.#parts.ledger.outbox()) await this.#look(bundle, queued);
         this.#unavailable = false;
@@ -77,7 +75,7 @@ export class Outbox {
           );
         this.#unavailable = true;
       }
-    } while (this.#again);
+    }
   }
 
   async #look(bundle: Digest, queued: boolean): Promise<void> {

@@ -6,7 +6,7 @@ import {
   type VerifiedTransport,
 } from '@sluice/bundle';
 import { type BlobStore, type Digest, ok, refuse, type Result } from '@sluice/ports';
-import { type Contents } from './contents.ts';
+import type { Contents } from './contents.ts';
 import type { Gate, GateVerdict } from './gates.ts';
 import { runGates } from './gates.ts';
 

@@ -92,7 +92,7 @@ export class Root {
     const opened = await this.#open(path, O_DIRECTORY);
     if (!opened.ok) return opened;
     await using handle = opened.value;
-    return use(handle);
+    return await use(handle);
   }
 }
 

@@ -91,7 +91,7 @@ async function plan(
     if (!entries.ok) return entries;
     for (const { digest, size } of entries.value) {
       const known = locations.get(digest);
-      if (known !== undefined && known.size === size) continue;
+      if (known?.size === size) continue;
       const location = await content.locate(digest, size, named(artifact));
       if (!location.ok) return location;
       locations.set(digest, location.value);

@@ -1,7 +1,7 @@
 import { watch } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { OperationalError } from '@sluice/ports';
+import type { OperationalError } from '@sluice/ports';
 import { ioError } from './beneath.ts';
 import type { Intake } from './intake.ts';
 
@@ -70,9 +70,12 @@ export class Inbox {
 
   #pause(signal: AbortSignal): Promise<void> {
     if (this.#woken || signal.aborted) return Promise.resolve();
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, this.#options.pollMilliseconds);
-    this.#wake = resolve;
-    return promise.finally(() => clearTimeout(timer));
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, this.#options.pollMilliseconds);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
   }
 }

@@ -16,8 +16,8 @@ import { append, TreeWriter } from './tree.ts';
  */
 export async function* writeSubmitStream(paths: readonly string[]): AsyncGenerator<Uint8Array> {
   const [only] = paths;
-  if (paths.length === 1 && only !== undefined && (await lstat(await realpath(only))).isDirectory()) {
-    yield* packDirectory(await realpath(only), '');
+  if (paths.length === 1 && only !== undefined && (await lstat(await resolved(only))).isDirectory()) {
+    yield* packDirectory(await resolved(only), '');
   } else {
     const names = new Set<string>();
     for (const path of paths) {
@@ -25,10 +25,21 @@ export async function* writeSubmitStream(paths: readonly string[]): AsyncGenerat
       if (names.has(name))
         throw submitFault(`Two of the paths are named ${shown(name)}; submit a directory that holds both.`);
       names.add(name);
-      yield* packPath(await realpath(path), name);
+      yield* packPath(await resolved(path), name);
     }
   }
   yield tarTrailer();
+}
+
+/** Where a path that the caller named leads: links to what is submitted are followed, links in it are not. */
+async function resolved(path: string): Promise<string> {
+  try {
+    return await realpath(path);
+  } catch (error) {
+    throw submitFault(
+      `${shown(path)} cannot be read: ${(error as Error).message}; name a file or directory that is there.`,
+    );
+  }
 }
 
 async function* packPath(path: string, name: string): AsyncGenerator<Uint8Array> {

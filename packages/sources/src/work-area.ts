@@ -108,7 +108,7 @@ export class WorkArea {
     await file.writeFile(`${JSON.stringify({ name: submission.name, ...reason }, undefined, 2)}\n`);
     await file.sync();
     await rename(join(home, '.reason'), join(home, 'reason.json'));
-    return this.#moveToRefused(submission);
+    return await this.#moveToRefused(submission);
   }
 
   /** Throws away an input of which nothing is to be kept. */

@@ -1,4 +1,4 @@
-import { type Authenticator, type LinkKey } from '@sluice/ports';
+import type { Authenticator, LinkKey } from '@sluice/ports';
 import { setSn, TAG_OFFSET } from '@sluice/alc';
 
 /** A session rolls over before a number reaches this share of its range (PROTOCOL.md S-2). */

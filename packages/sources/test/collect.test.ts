@@ -1,0 +1,222 @@
+import { rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { OCI_INDEX, OCI_MANIFEST, readPack } from '@sluice/bundle';
+import type { Digest } from '@sluice/ports';
+import { collect, readRelease } from '../src/collect.ts';
+import type { Collected, WantedArtifact } from '../src/collect.ts';
+import { composeRelease } from '../src/compose.ts';
+import { makeObjects } from '../src/pack.ts';
+import { scanDirectory } from '../src/scan.ts';
+import { busyboxLayout, codeOf, digestOf, HandLayout, MemoryStore, put, run, scratch, valueOf } from './tools.ts';
+import type { Target } from './tools.ts';
+import type { Result } from '@sluice/ports';
+
+async function collected(
+  bundle: string,
+  artifacts: readonly WantedArtifact[],
+  { bundleBytes = 2 ** 30, store = new MemoryStore() } = {},
+): Promise<Result<Collected>> {
+  const { root, ...scan } = valueOf(await scanDirectory(bundle));
+  try {
+    return await collect({ root, ...scan }, artifacts, store, { bundleBytes });
+  } finally {
+    await root.close();
+  }
+}
+
+const artifactsOf = async (...paths: string[]): Promise<readonly WantedArtifact[]> => {
+  const composed = await composeRelease(paths, { name: 'test', approvedBy: [], repositoryOf: () => 'library/busybox' });
+  return valueOf(composed).statement.predicate.artifacts;
+};
+
+const fileArtifact = (bytes: string): WantedArtifact => ({
+  name: 'motd',
+  type: 'file',
+  digest: digestOf(bytes),
+  size: bytes.length,
+  total: bytes.length,
+});
+
+const imageOf = ({ mediaType, digest, size }: Target, total: number): WantedArtifact => ({
+  name: 'image',
+  type: 'image',
+  mediaType,
+  digest,
+  size,
+  total,
+});
+
+describe('collecting', () => {
+  it('takes a real image, from a directory or an archive, and a file into the store', async () => {
+    const bundle = put(scratch(), { 'etc/motd': 'hello', 'release.dsse.json': 'signed' });
+    const layout = busyboxLayout(join(bundle, 'layout'));
+    const artifacts = await artifactsOf(bundle);
+    expect(artifacts.map(({ type }) => type)).toEqual(['image', 'file']);
+    const store = new MemoryStore();
+    const fromDirectory = valueOf(await collected(bundle, artifacts, { store }));
+    expect(fromDirectory.blobs.map(({ digest }) => digest).sort()).toEqual([...store.blobs.keys()].sort());
+    expect(fromDirectory.bytes).toBe(artifacts.reduce((sum, { total }) => sum + total, 0));
+    expect(fromDirectory.artifacts[0]?.entries.at(-1)?.digest).toBe(artifacts[0]?.digest);
+    expect(store.batches).toBe(1);
+
+    run('skopeo', 'copy', '-q', `oci:${layout}:1.35`, `oci-archive:${join(bundle, 'x.tar')}:1.35`);
+    rmSync(layout, { recursive: true });
+    expect(valueOf(await collected(bundle, artifacts)).bytes).toBe(fromDirectory.bytes);
+
+    const scan = valueOf(await scanDirectory(bundle));
+    expect(Buffer.from(valueOf(await readRelease(scan, 100))).toString()).toBe('signed');
+    expect(codeOf(await readRelease(scan, 5))).toBe('statement-too-large');
+    expect(codeOf(await readRelease({ ...scan, release: undefined }, 5))).toBe('release-missing');
+    await scan.root.close();
+  });
+
+  it('takes a multi-arch index of two images by umoci, and a referrer', async () => {
+    const path = busyboxLayout(join(scratch(), 'l'));
+    run('umoci', 'config', '--image', `${path}:1.35`, '--tag', 'arm', '--architecture', 'arm64');
+    const layout = new HandLayout(path);
+    const [amd64, arm64] = layout.manifests;
+    const index = layout.add(layout.document(OCI_INDEX, { manifests: [amd64, arm64] }), 'multi');
+    layout.add(layout.manifest([layout.blob('sbom')], { subject: index, artifactType: 'application/spdx+json' }));
+    const digest = run('sh', '-c', `skopeo inspect --raw oci:${path}:multi | sha256sum`).slice(0, 64);
+    expect(index.digest).toBe(`sha256:${digest}`);
+    const artifacts = await artifactsOf(path);
+    expect(artifacts.map(({ name }) => name)).toEqual([
+      'library/busybox:1.35',
+      'library/busybox:arm',
+      'library/busybox:multi',
+      expect.stringMatching(/^library\/busybox@sha256:/),
+    ]);
+    const result = valueOf(await collected(path, artifacts));
+    const multi = result.artifacts[2]?.entries ?? [];
+    // The layer is shared; each image has its own config.
+    expect(multi.map(({ kind }) => kind)).toEqual('blob blob manifest blob manifest index'.split(' '));
+    expect(artifacts[2]?.total).toBe(multi.reduce((sum, { size }) => sum + size, 0));
+  });
+
+  it('finds files by their bytes, also among several of one size', async () => {
+    const bundle = put(scratch(), { a: 'one', b: 'two', c: 'six' });
+    expect(codeOf(await collected(bundle, [fileArtifact('two')]))).toBe('ok');
+    expect(codeOf(await collected(bundle, [fileArtifact('ten')]))).toBe('blob-missing');
+  });
+
+  it('reads nothing twice that the store has', async () => {
+    const bundle = put(scratch(), { a: 'one' });
+    const store = new MemoryStore();
+    await collected(bundle, [fileArtifact('one')], { store });
+    expect(codeOf(await collected(bundle, [fileArtifact('one')], { store }))).toBe('ok');
+    expect(store.batches).toBe(1);
+  });
+});
+
+describe('refusals', () => {
+  it('digest-mismatch names the file: small, large and plain', async () => {
+    const bundle = scratch();
+    const layout = busyboxLayout(join(bundle, 'l'));
+    const artifacts = await artifactsOf(layout);
+    const scan = valueOf(await scanDirectory(bundle));
+    const locations = [...(scan.layouts[0]?.blobs.values() ?? [])];
+    await scan.root.close();
+    expect(locations.some(({ size }) => size > 262_144) && locations.some(({ size }) => size < 262_144)).toBe(true);
+    for (const { path, size } of locations) {
+      const spoilt = join(scratch(), 'copy');
+      run('cp', '-r', bundle, spoilt);
+      writeFileSync(join(spoilt, path), Buffer.alloc(size, 1));
+      const result = await collected(spoilt, artifacts);
+      // umoci leaves blobs of earlier states of the image in the layout; those are nobody's.
+      if (result.ok) continue;
+      expect(result.error).toMatchObject({ code: 'digest-mismatch', detail: expect.stringContaining(path) as string });
+    }
+    const file = await collected(put(scratch(), { motd: 'evil' }), [fileArtifact('good')]);
+    expect(codeOf(file)).toBe('digest-mismatch');
+  });
+
+  it('size-mismatch, total-mismatch, bundle-too-large', async () => {
+    const bundle = scratch();
+    const layout = new HandLayout(join(bundle, 'l'));
+    const layer = layout.blob('layer');
+    const image = layout.manifest([layer]);
+    const total = image.size + 5 + 2;
+    expect(codeOf(await collected(bundle, [imageOf(image, total)]))).toBe('ok');
+    expect(codeOf(await collected(bundle, [imageOf(image, total + 1)]))).toBe('total-mismatch');
+    expect(codeOf(await collected(bundle, [imageOf({ ...image, size: image.size + 1 }, total)]))).toBe('size-mismatch');
+    expect(codeOf(await collected(bundle, [imageOf(image, total)], { bundleBytes: total - 1 }))).toBe(
+      'bundle-too-large',
+    );
+    writeFileSync(join(layout.path, 'blobs/sha256', layer.digest.slice(7)), 'layer longer');
+    expect(codeOf(await collected(bundle, [imageOf(image, total)]))).toBe('size-mismatch');
+  });
+
+  it('blob-missing, or why the archive that may have it could not be read', async () => {
+    const bundle = scratch();
+    const layout = new HandLayout(join(bundle, 'l'));
+    const image = layout.manifest([{ mediaType: 'a/b', digest: digestOf('gone'), size: 4 }]);
+    expect(codeOf(await collected(bundle, [imageOf(image, image.size + 6)]))).toBe('blob-missing');
+    expect(codeOf(await collected(bundle, [fileArtifact('nothing of that size')]))).toBe('blob-missing');
+    symlinkSync('/etc/passwd', join(scratch(), 'x'));
+    const links = scratch();
+    symlinkSync('/etc/passwd', join(links, 'x'));
+    run('tar', '-C', links, '-cf', join(bundle, 'x.tar'), '.');
+    expect(codeOf(await collected(bundle, [imageOf(image, image.size + 6)]))).toBe('special-file');
+  });
+
+  it('what a manifest is refused for', async () => {
+    const bundle = scratch();
+    const layout = new HandLayout(join(bundle, 'l'));
+    const cases: [string, Target][] = [
+      [
+        'non-distributable',
+        layout.manifest([
+          { ...layout.blob('w'), mediaType: 'application/vnd.oci.image.layer.nondistributable.v1.tar' },
+        ]),
+      ],
+      ['digest-algorithm', layout.manifest([{ ...layout.blob('w'), digest: `sha512:${'ab'.repeat(64)}` as Digest }])],
+      ['manifest-malformed', layout.blob('{}', OCI_MANIFEST)],
+      ['json-malformed', layout.blob('{', OCI_MANIFEST)],
+      ['json-duplicate-key', layout.blob('{"schemaVersion":2,"schemaVersion":2}', OCI_MANIFEST)],
+      ['manifest-too-large', layout.blob(' '.repeat(4 * 1024 * 1024 + 1), OCI_MANIFEST)],
+    ];
+    for (const [code, target] of cases) expect(codeOf(await collected(bundle, [imageOf(target, 1)]))).toBe(code);
+  });
+});
+
+describe('link objects', () => {
+  it('packs small blobs, 4 MiB at most, and leaves large ones', async () => {
+    const store = new MemoryStore();
+    const contents = [
+      ...Array.from({ length: 40 }, (_, i) => Buffer.alloc(200_000, i)),
+      Buffer.alloc(262_144),
+      Buffer.alloc(0),
+    ];
+    const blobs = contents.map((bytes) => ({ digest: digestOf(bytes), size: bytes.length }));
+    for (const [i, { digest, size }] of blobs.entries()) await store.put(digest, size, contents[i] ?? Buffer.alloc(0));
+    const objects = await makeObjects(blobs, store);
+    expect(await makeObjects(blobs.toReversed(), store)).toEqual(objects);
+    expect(objects.map(({ contentType }) => contentType)).toEqual([
+      'application/x-tar',
+      'application/x-tar',
+      'application/octet-stream',
+    ]);
+    const members: Digest[] = [];
+    for (const { digest, size } of objects.slice(0, 2)) {
+      expect(size).toBeLessThanOrEqual(4 * 1024 * 1024);
+      const pack = valueOf(readPack(await store.readVerified(digest, size)));
+      for (const { digest: member, bytes } of pack) {
+        expect(digestOf(bytes)).toBe(member);
+        members.push(member);
+      }
+    }
+    expect(members).toEqual(
+      blobs
+        .filter(({ size }) => size < 262_144)
+        .map(({ digest }) => digest)
+        .sort(),
+    );
+    expect(objects[2]).toEqual({
+      digest: digestOf(Buffer.alloc(262_144)),
+      size: 262_144,
+      contentType: 'application/octet-stream',
+    });
+    expect(await makeObjects([], store)).toEqual([]);
+  });
+});
