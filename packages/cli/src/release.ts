@@ -76,7 +76,9 @@ function verify(args: readonly string[]): number {
   const message = preAuthEncoding(envelope.value.payload);
   const verifiers = values.key.map((file) => loadVerifier(readFileSync(file, 'utf8')));
   const holding = verifiers.filter((verifier) =>
-    envelope.value.signatures.some((signature) => signature.keyid === verifier.keyid && verifier.verify(message, signature.sig)),
+    envelope.value.signatures.some(
+      (signature) => signature.keyid === verifier.keyid && verifier.verify(message, signature.sig),
+    ),
   );
   for (const { keyid } of verifiers) {
     process.stdout.write(`${keyid} ${holding.some((each) => each.keyid === keyid) ? 'signed' : 'did not sign'}\n`);

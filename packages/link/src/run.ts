@@ -38,7 +38,7 @@ export async function runLink(configFile: string): Promise<void> {
   const chunkLog = openChunkLog(config, source.port, () => source.kernelDrops());
   shutdown.add('chunk log', () => chunkLog.close());
   // Messages before the connection wait in the client; it is made after the pipeline, which it feeds.
-  let client: LineClient<LinkToReceiver> | undefined;
+  const receiver: { client?: LineClient<LinkToReceiver> } = {};
   const pipeline = new LinkPipeline({
     keys: config.keys.map(({ asid, channel, algorithm, keyFile }) =>
       makeLinkKey({ asid, channel, algorithm, key: parseLinkKey(keyFile.text()) }),
@@ -53,17 +53,17 @@ export async function runLink(configFile: string): Promise<void> {
     sessionFile: new SessionFile(config.stateDirectory),
     chunkLog,
     logger,
-    toReceiver: (message) => void client?.send(message),
+    toReceiver: (message) => void receiver.client?.send(message),
   });
   shutdown.add('spool', () => pipeline.spool.close());
-  client = connectReceiver(config, pipeline, () => ({
+  const connected = connectReceiver(config, pipeline, () => ({
     type: 'hello',
     protocol: LINK_PROTOCOL,
     tsi: pipeline.machine.highestLive,
     io: source.io,
     receiveBuffer: source.receiveBuffer(),
   }));
-  const connected = client;
+  receiver.client = connected;
   shutdown.add('receiver connection', () => connected.close());
   pipeline.start(source);
   shutdown.add('link socket', () => source.close());

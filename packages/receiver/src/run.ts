@@ -5,18 +5,28 @@ import {
   installShutdown,
   loadConfig,
   type LinePeer,
+  type LineServer,
   type Logger,
   serveLines,
   startWatchdog,
 } from '@sluice/base';
-import { createHealth, createLogger, createMetrics, type Page, type PageRequest, startHttp } from '@sluice/chassis';
+import {
+  createHealth,
+  createLogger,
+  createMetrics,
+  type HttpServer,
+  type Metrics,
+  type Page,
+  type PageRequest,
+  startHttp,
+} from '@sluice/chassis';
 import { ReceiverLedger } from '@sluice/ledger';
 import { type LinkToReceiver, parseLinkMessage, type ReceiverToLink } from '@sluice/ports';
 import { openChannels, openStore, readVerifier } from '@sluice/policy';
-import { openQueue } from '@sluice/queue';
+import { type ImportQueue, openQueue } from '@sluice/queue';
 import { unixDatagramSend } from '@sluice/udp';
 import { receiverConfig, type ReceiverConfig } from './config.ts';
-import { addChecks } from './checks.ts';
+import { addChecks, type CheckParts } from './checks.ts';
 import { parseHeartbeat } from './heartbeat.ts';
 import { LinkState } from './link-state.ts';
 import { LinkSupervisor } from './link-supervisor.ts';
@@ -48,12 +58,7 @@ export async function runReceiver(configFile: string, command: readonly string[]
     help: 'Alarms raised, by code.',
     labels: ['code'],
   });
-  const queue = openQueue({
-    redis: {
-      url: config.redis.url,
-      ...(config.redis.passwordFile === undefined ? {} : { password: config.redis.passwordFile.text() }),
-    },
-  });
+  const queue = openImportQueue(config);
   shutdown.add('queue', () => queue.close());
   const outbox = new Outbox({
     ledger,
@@ -85,7 +90,55 @@ export async function runReceiver(configFile: string, command: readonly string[]
     else void outbox.reconcile();
   });
   shutdown.add('results', stopListening);
-  const server = await serveLines<LinkToReceiver, ReceiverToLink>({
+  const server = await listenToLink(config, peers, { pipeline, ledger, link, logger, channels });
+  shutdown.add('link socket', () => server.close());
+  await startSupervisor(config, command, logger, shutdown);
+  const timer = setInterval(() => void outbox.reconcile(), RECONCILE_MS);
+  shutdown.add('reconciler', () => {
+    clearInterval(timer);
+  });
+  const missing = (channel: string): readonly number[] => ledger.missing(channel, MISSING_SHOWN);
+  const quietAfterMs = config.linkQuietAfter;
+  const parts = { ledger, link, outbox, queue, pipeline, missing, channels: [...channels.keys()], quietAfterMs };
+  const http = await serveHttp(config, logger, metrics, parts);
+  shutdown.add('http', () => http.close());
+  startWatchdog(notifier, { progress: () => true });
+  notifier.ready();
+  notifier.status(`listening, status at ${http.origin}/v1/status`);
+  logger.info({ http: http.origin, channels: [...channels.keys()] }, 'receiver ready');
+  await outbox.reconcile();
+}
+
+function serveHttp(
+  config: ReceiverConfig,
+  logger: Logger,
+  metrics: Metrics,
+  parts: StatusParts & CheckParts,
+): Promise<HttpServer> {
+  const health = createHealth({ description: 'sluice receiver' });
+  addChecks(health, parts);
+  addMetrics(metrics, parts);
+  return startHttp({
+    ...config.http,
+    health,
+    metrics,
+    logger,
+    status: () => statusOf(parts, config),
+    bundles: (page) => bundlesPage(parts.ledger, page),
+  });
+}
+
+function openImportQueue({ redis: { url, passwordFile } }: ReceiverConfig): ImportQueue {
+  return openQueue({ redis: { url, ...(passwordFile === undefined ? {} : { password: passwordFile.text() }) } });
+}
+
+/** The socket to which link connects; each connection joins `peers` while it lasts. */
+function listenToLink(
+  config: ReceiverConfig,
+  peers: Set<LinePeer<ReceiverToLink>>,
+  parts: HandleParts,
+): Promise<LineServer<ReceiverToLink>> {
+  return serveLines<LinkToReceiver, ReceiverToLink>({
     path: config.linkSocket,
     access: { mode: Number.parseInt(config.linkSocketMode, 8) },
     parse: (value) => {
@@ -96,45 +149,11 @@ export async function runReceiver(configFile: string, command: readonly string[]
       peers.add(peer);
       void peer.closed.then(() => peers.delete(peer));
     },
-    onMessage: (message) => handle(message, { pipeline, ledger, link, logger, channels }),
+    onMessage: (message) => handle(message, parts),
     onFault: ({ code, detail }) => {
-      logger.error({ code, detail }, 'link said something that is no message');
+      parts.logger.error({ code, detail }, 'link said something that is no message');
     },
   });
-  shutdown.add('link socket', () => server.close());
-  await startSupervisor(config, command, logger, shutdown);
-  const timer = setInterval(() => void outbox.reconcile(), RECONCILE_MS);
-  shutdown.add('reconciler', () => {
-    clearInterval(timer);
-  });
-  const missing = (channel: string): readonly number[] => ledger.missing(channel, MISSING_SHOWN);
-  const parts = {
-    ledger,
-    link,
-    outbox,
-    queue,
-    pipeline,
-    missing,
-    channels: [...channels.keys()],
-    quietAfterMs: config.linkQuietAfter,
-  };
-  const health = createHealth({ description: 'sluice receiver' });
-  addChecks(health, parts);
-  addMetrics(metrics, parts);
-  const http = await startHttp({
-    ...config.http,
-    health,
-    metrics,
-    logger,
-    status: () => statusOf(parts, config),
-    bundles: (page) => bundlesPage(ledger, page),
-  });
-  shutdown.add('http', () => http.close());
-  startWatchdog(notifier, { progress: () => true });
-  notifier.ready();
-  notifier.status(`listening, status at ${http.origin}/v1/status`);
-  logger.info({ http: http.origin, channels: [...channels.keys()] }, 'receiver ready');
-  await outbox.reconcile();
 }
 
 async function startSupervisor(

@@ -2,22 +2,16 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { createNotifier, digestOfConfig, installShutdown, loadConfig, startWatchdog } from '@sluice/base';
 import { createHealth, createLogger, createMetrics, type Page, type PageRequest, startHttp } from '@sluice/chassis';
-import { makeTsi } from '@sluice/alc';
 import { SenderLedger } from '@sluice/ledger';
 import type { Digest } from '@sluice/ports';
 import { openFsStore } from '@sluice/store';
-import { parseLinkKey, sha256Digest } from '@sluice/trust';
 import { unixDatagramSend } from '@sluice/udp';
-import { Carousel } from './carousel.ts';
-import { senderConfig, type SenderConfig } from './config.ts';
+import { senderConfig } from './config.ts';
 import { startControlSocket } from './control.ts';
 import { openIntakes } from './intakes.ts';
 import { addChecks, addMetrics, statusOf, Telemetry } from './observe.ts';
-import { passOrder, type PipelineParts } from './pipeline.ts';
-import type { FromTransmit, TransmitOptions } from './transmit/messages.ts';
-import { TransmitWorker } from './transmit/transmitter.ts';
-
-const unixSeconds = (): number => Math.floor(Date.now() / 1000);
+import type { PipelineParts } from './pipeline.ts';
+import { Transmission, unixSeconds } from './transmission.ts';
 
 /** What `sluice sender --config FILE` does. */
 export async function runSender(configFile: string): Promise<void> {
@@ -34,77 +28,7 @@ export async function runSender(configFile: string): Promise<void> {
   const store = await openFsStore(storeRoot);
   const configDigest = digestOfConfig(config);
   const telemetry = new Telemetry();
-  const nextTsi = (): number => makeTsi('live', ledger.nextEpoch(Date.now() / 1000));
-  const worker = new TransmitWorker(transmitOptions(config, storeRoot, nextTsi()), (message) => {
-    hear(message);
-  });
-  shutdown.add('transmit worker', () => worker.stop());
-  worker.ended.then(
-    () => shutdown.stop('the transmit worker ended', shutdown.signal.aborted ? 0 : 70),
-    (error: unknown) => {
-      logger.fatal({ err: error }, 'the transmit worker failed');
-      return shutdown.stop('the transmit worker failed', 70);
-    },
-  );
-  const asids = new Map(config.channels.map(({ name, asid }) => [name, asid] as const));
-  const send = (id: Digest): void => {
-    const bundle = ledger.bundle(id);
-    const asid = asids.get(bundle?.channel ?? '');
-    if (bundle === undefined || asid === undefined) return;
-    ledger.passBegun(id);
-    worker.post({ type: 'pass', order: passOrder(bundle, asid) });
-  };
-  const carousel = new Carousel({
-    passes: config.carousel.passes,
-    gapMs: config.carousel.gap,
-    ledger,
-    transmit: ({ id }) => {
-      send(id);
-    },
-  });
-  shutdown.add('carousel', () => {
-    carousel.stop();
-  });
-  const hear = (message: FromTransmit): void => {
-    telemetry.hear(message);
-    switch (message.type) {
-      case 'ready':
-        logger.info({ io: message.io, why: message.why }, 'link socket open');
-        break;
-      case 'pass-done':
-        logger.info({ bundle: message.bundle, pass: message.pass + 1, of: config.carousel.passes }, 'pass sent');
-        carousel.passDone(message.bundle, message.pass);
-        break;
-      case 'pass-failed':
-        logger.error(
-          { bundle: message.bundle, pass: message.pass + 1, reason: message.reason },
-          'pass failed; it is tried again with the next start',
-        );
-        break;
-      case 'roll-wanted': {
-        const tsi = nextTsi();
-        logger.info({ why: message.why, session: tsi }, 'new session');
-        worker.post({ type: 'roll', tsi });
-        break;
-      }
-      case 'progress':
-      case 'status':
-        break;
-    }
-  };
-  const beat = setInterval(() => {
-    for (const { name, asid } of config.channels) {
-      const { sequence, id } = ledger.head(name);
-      const state = telemetry.pending > 0 ? 'sending' : 'idle';
-      const body = Buffer.from(
-        JSON.stringify({ v: 1, seconds: unixSeconds(), state, sequence, head: id, config: configDigest }),
-      );
-      worker.post({ type: 'heartbeat', asid, digest: sha256Digest(body), body });
-    }
-  }, config.heartbeat);
-  shutdown.add('heartbeat', () => {
-    clearInterval(beat);
-  });
+  const transmission = new Transmission({ config, ledger, logger, telemetry, shutdown, storeRoot, configDigest });
   const pipeline: PipelineParts = {
     store,
     ledger,
@@ -113,12 +37,12 @@ export async function runSender(configFile: string): Promise<void> {
     bundleBytes: config.limits.bundleBytes,
     now: unixSeconds,
     transmit: ({ bundle }) => {
-      send(bundle as Digest);
+      transmission.send(bundle as Digest);
     },
   };
   // What the ledger sealed before a crash may not lie in the store yet.
   for (const bundle of ledger.unfinished()) await store.put(bundle.id, bundle.envelope.length, bundle.envelope);
-  carousel.resume();
+  transmission.resume();
   const intakes = await openIntakes(config, pipeline, { ledger, logger, shutdown, telemetry });
   await startControlSocket(config, { intakes, ledger, logger, shutdown, pipeline });
   const health = createHealth({ description: 'sluice sender' });
@@ -139,38 +63,13 @@ export async function runSender(configFile: string): Promise<void> {
   notifier.ready();
   notifier.status(`sending to ${config.link.host}:${String(config.link.port)}, status at ${http.origin}/v1/status`);
   logger.info(
-    { http: http.origin, to: `${config.link.host}:${String(config.link.port)}`, channels: [...asids.keys()] },
+    {
+      http: http.origin,
+      to: `${config.link.host}:${String(config.link.port)}`,
+      channels: config.channels.map(({ name }) => name),
+    },
     'sender ready',
   );
-}
-
-function transmitOptions(config: SenderConfig, storeRoot: string, tsi: number): Omit<TransmitOptions, 'wake'> {
-  const { link } = config;
-  const explicit = link.fec.profile === 'explicit' ? link.fec : undefined;
-  const named =
-    link.fec.profile === 'fast'
-      ? { name: 'fast', maxBlock: 64, repair: 8 }
-      : { name: 'robust', maxBlock: 200, repair: 20 };
-  return {
-    host: link.host,
-    port: link.port,
-    io: link.io,
-    rate: link.rate,
-    symbolBytes: link.symbolBytes,
-    profile:
-      explicit === undefined ? named : { name: 'explicit', maxBlock: explicit.maxBlock, repair: explicit.repair },
-    outageMs: link.outageSurvived,
-    groupBytes: link.groupBytes,
-    statementLeadMs: link.statementLead,
-    keys: config.channels.map(({ asid, name, algorithm, linkKeyFile }) => ({
-      asid,
-      channel: name,
-      algorithm,
-      key: parseLinkKey(linkKeyFile.text()),
-    })),
-    tsi,
-    storeRoot,
-  };
 }
 
 function bundlesPage(ledger: SenderLedger, telemetry: Telemetry, passes: number, { limit, cursor }: PageRequest): Page {
