@@ -1,6 +1,6 @@
 import { chmodSync, chownSync, lstatSync, readFileSync, rmSync } from 'node:fs';
 import { connect, type Server } from 'node:net';
-import { OperationalError } from '@sluice/ports';
+import { type OperationalCode, OperationalError } from '@sluice/ports';
 
 /** Longest path of a Unix socket (sockaddr_un, with its closing zero). */
 const SOCKET_PATH_MAX = 107;
@@ -90,5 +90,5 @@ function groupId(group: string | number): number {
 
 const codeOf = (error: unknown): string =>
   error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
-const socketError = (code: string, message: string, cause?: unknown): OperationalError =>
+const socketError = (code: OperationalCode, message: string, cause?: unknown): OperationalError =>
   new OperationalError(code, message, { retryable: false, cause });

@@ -3,6 +3,9 @@ import { parseArgs, type ParseArgsConfig } from 'node:util';
 /** The command line is not one we know; the message says what is. */
 export class UsageError extends Error {}
 
+/** Input was refused; the message is the sentence about it, with its code. */
+export class RefusedError extends Error {}
+
 type Options = NonNullable<ParseArgsConfig['options']>;
 
 /** Options and operands of a command; anything unknown is a UsageError. */

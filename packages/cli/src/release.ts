@@ -1,12 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { encodeRelease, parseEnvelope, parseRelease, preAuthEncoding } from '@sluice/bundle';
-import { OperationalError, type Refusal } from '@sluice/ports';
+import type { Refusal } from '@sluice/ports';
 import { composeRelease } from '@sluice/sources';
 import { addSignature, loadSigner, loadVerifier } from '@sluice/trust';
-import { parseArguments, required, UsageError } from './arguments.ts';
+import { parseArguments, RefusedError, required, UsageError } from './arguments.ts';
 
-const refused = ({ code, detail }: Refusal): OperationalError =>
-  new OperationalError(code, `${detail} (${code})`, { retryable: false });
+const refused = ({ code, detail }: Refusal): RefusedError => new RefusedError(`${detail} (${code})`);
 
 /** `sluice release create|sign|verify`: from files alone, on any machine. */
 export async function release([what, ...args]: readonly string[]): Promise<number> {

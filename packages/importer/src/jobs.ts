@@ -1,9 +1,9 @@
 import type { Logger } from '@sluice/base';
 import type { Metrics } from '@sluice/chassis';
-import { type Digest, OperationalError } from '@sluice/ports';
+import { type Digest, OperationalError, type RegistryCode } from '@sluice/ports';
 import type { ImportJob } from '@sluice/queue';
 import type { FailureClass } from '@sluice/registry';
-import { type ImportEvent, importBundle, type ImportOutcome, type ImportPorts } from './pipeline.ts';
+import { type ImportEvent, importBundle, type ImportOutcome, type ImportPorts, type RefusalCode } from './pipeline.ts';
 import { classOf } from './retry.ts';
 
 /** Bundles whose waiting is remembered; the oldest are forgotten, the queue is not. */
@@ -134,7 +134,7 @@ export class Jobs {
     } else log.info({ ...event }, `import: ${event.stop}`);
   }
 
-  #alarm(code: string, fields: Readonly<Record<string, unknown>>, message: string): void {
+  #alarm(code: RefusalCode | RegistryCode, fields: Readonly<Record<string, unknown>>, message: string): void {
     this.#results.alarms.inc({ code });
     this.#parts.logger.error({ ...fields, alarm: code, code }, message);
   }

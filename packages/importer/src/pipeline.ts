@@ -1,6 +1,6 @@
 import type { Receipt, VerifiedTransport } from '@sluice/bundle';
 import type { ImporterLedger } from '@sluice/ledger';
-import type { BlobStore, BundleCode, Digest } from '@sluice/ports';
+import type { BlobStore, BundleCode, Digest, ImportCode } from '@sluice/ports';
 import type { Harbor, Registry, RegistryCode, ReplicationExecution } from '@sluice/registry';
 import { RegistryError } from '@sluice/registry';
 import type { Signer } from '@sluice/trust';
@@ -36,7 +36,7 @@ export interface ImportPorts {
   readonly onEvent: (event: ImportEvent) => void;
 }
 
-export type RefusalCode = BundleCode | 'statement-missing' | 'unsupported-type' | 'job-malformed';
+export type RefusalCode = BundleCode | ImportCode;
 
 /** What happens on the way, in order. */
 export type ImportEvent =

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import type { Artifact } from '@sluice/bundle';
-import { type Digest, OperationalError } from '@sluice/ports';
+import { type Digest, type OperationalCode, OperationalError } from '@sluice/ports';
 import { RegistryError } from '@sluice/registry';
 import { makePlan } from '../src/plan.ts';
 import { classOf, paceOf } from '../src/retry.ts';
@@ -92,12 +92,12 @@ describe('retries', () => {
   });
 
   it('have a class for every error of the world, and none for our own', () => {
-    const world = (code: string, retryable: boolean): OperationalError =>
+    const world = (code: OperationalCode, retryable: boolean): OperationalError =>
       new OperationalError(code, 'x', { retryable });
     expect(classOf(transient)).toBe('transient');
     expect(classOf(operator)).toBe('operator');
     expect(classOf(new RegistryError('registry-digest-invalid', 'x'))).toBe('fatal');
-    expect(classOf(world('store-unavailable', true))).toBe('transient');
+    expect(classOf(world('store-unreachable', true))).toBe('transient');
     expect(classOf(world('store-missing', false))).toBe('operator');
     expect(classOf(world('files-unwritable', true))).toBe('operator');
     expect(classOf(new TypeError('x'))).toBeUndefined();

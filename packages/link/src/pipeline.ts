@@ -1,7 +1,15 @@
 import type { Logger } from '@sluice/base';
 import { createCodec } from '@sluice/fec';
 import type { ChunkLog } from '@sluice/pcapng';
-import type { DatagramSource, LinkKey, LinkToReceiver, ReceivedBatch, ReceiverToLink, Verdict } from '@sluice/ports';
+import type {
+  DatagramSource,
+  LinkAlarm,
+  LinkKey,
+  LinkToReceiver,
+  ReceivedBatch,
+  ReceiverToLink,
+  Verdict,
+} from '@sluice/ports';
 import { type ReceiveEvent, type ReceiveLimits, ReceiveMachine } from '@sluice/transfer';
 import { sha256 } from '@sluice/trust';
 import type { SessionFile } from './session-file.ts';
@@ -154,7 +162,7 @@ export class LinkPipeline {
     }
   }
 
-  #alarm(code: string, detail: string): void {
+  #alarm(code: LinkAlarm, detail: string): void {
     if (this.#alarmed.has(code)) return;
     this.#alarmed.add(code);
     this.#parts.logger.error({ alarm: code, detail }, 'alarm');

@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import type { LinkAlarm } from '@sluice/ports';
 import type { SpoolEntry } from './spool.ts';
 import type { SpoolState } from './spool-names.ts';
 
@@ -15,7 +16,7 @@ export interface WriterParts {
   readonly path: (entry: SpoolEntry, state: SpoolState) => string;
   readonly onWhole: (entry: SpoolEntry) => void;
   readonly onLost: (entry: SpoolEntry, lost: readonly BlockWrite[]) => void;
-  readonly onAlarm: (code: 'spool-full' | 'spool-io', detail: string) => void;
+  readonly onAlarm: (code: LinkAlarm, detail: string) => void;
 }
 
 /** Files kept open between rounds. */

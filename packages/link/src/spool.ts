@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { blockLength, partition } from '@sluice/fec';
-import type { DatagramCode, Digest } from '@sluice/ports';
+import type { DatagramCode, Digest, LinkAlarm } from '@sluice/ports';
 import { type ObjectInfo, spoolKey, type SpoolPort } from '@sluice/transfer';
 import { fileName, parseFileName, type SpoolName, type SpoolState } from './spool-names.ts';
 import { type BlockWrite, SpoolWriter } from './spool-writer.ts';
@@ -34,7 +34,7 @@ export interface SpoolEvents {
   readonly onWhole: (entry: SpoolEntry, path: string) => void;
   /** Blocks that were taken could not be written: they are wanted again. */
   readonly onLost: (entry: SpoolEntry) => void;
-  readonly onAlarm: (code: 'spool-full' | 'spool-io', detail: string) => void;
+  readonly onAlarm: (code: LinkAlarm, detail: string) => void;
 }
 
 /** Most `done` marks kept a channel. */

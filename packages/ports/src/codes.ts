@@ -90,15 +90,3 @@ export const refuse = (code: BundleCode, detail: string): { readonly ok: false; 
   ok: false,
   error: { code, detail },
 });
-
-/** The world failing (disk, network, another service): a coded error; `retryable` says whether the same call may succeed later. */
-export class OperationalError extends Error {
-  readonly code: string;
-  readonly retryable: boolean;
-  constructor(code: string, message: string, options: { retryable: boolean; cause?: unknown }) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause });
-    this.name = 'OperationalError';
-    this.code = code;
-    this.retryable = options.retryable;
-  }
-}

@@ -1,4 +1,5 @@
 export * from './codes.ts';
+export * from './errors.ts';
 export * from './digest.ts';
 export * from './auth.ts';
 export * from './blobs.ts';

@@ -1,4 +1,5 @@
 import { type Digest, isDigest } from './digest.ts';
+import { LINK_ALARMS, type LinkAlarm } from './errors.ts';
 
 /**
  * What link and receiver say to each other over a Unix socket, one JSON object a line. The receiver listens, link
@@ -56,8 +57,8 @@ export type LinkToReceiver =
       readonly worst: number;
       readonly recovered: number;
     }
-  /** A named state, for instance `epoch-went-back`, `spool-full`. */
-  | { readonly type: 'alarm'; readonly code: string; readonly detail: string }
+  /** A named state. */
+  | { readonly type: 'alarm'; readonly code: LinkAlarm; readonly detail: string }
   /** Once a second. Numbers count from the start of the process. */
   | {
       readonly type: 'status';
@@ -91,7 +92,7 @@ const FROM_LINK: Readonly<Record<LinkToReceiver['type'], Readonly<Record<string,
   progress: { channel: text, digest: isDigest, size: count, blocks: count, stored: count },
   heartbeat: { channel: text, tsi: count, senderNtp: count, body: text },
   margin: { channel: text, digest: isDigest, worst: count, recovered: count },
-  alarm: { code: text, detail: text },
+  alarm: { code: (value) => LINK_ALARMS.some((code) => code === value), detail: text },
   status: { tsi: count, numbers: counts, verdicts: counts },
 };
 

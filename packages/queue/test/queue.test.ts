@@ -113,7 +113,8 @@ describe.skipIf(absent !== undefined)('import queue', () => {
       redis: { url },
       handle: ({ attempt }) => {
         attempts.push(attempt);
-        if (attempt < 30) throw new OperationalError(attempt % 2 === 0 ? 'even' : 'odd', 'no', { retryable: true });
+        if (attempt < 30)
+          throw new OperationalError(attempt % 2 === 0 ? 'store-io' : 'ledger-io', 'no', { retryable: true });
         return Promise.resolve('done');
       },
       pace: (error, made) => {
@@ -125,7 +126,7 @@ describe.skipIf(absent !== undefined)('import queue', () => {
     await queue.enqueue(digest('3'));
     await until(async () => (await queue.status(digest('3'))).state === 'completed');
     expect(attempts).toEqual(Array.from({ length: 30 }, (_, i) => i + 1));
-    expect(paced.slice(0, 2)).toEqual(['odd 1', 'even 2']);
+    expect(paced.slice(0, 2)).toEqual(['ledger-io 1', 'store-io 2']);
   });
 
   it('starts and stops without Redis, answers in bounded time, and works once it is there', async () => {

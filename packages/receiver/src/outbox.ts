@@ -1,7 +1,7 @@
 import type { Logger } from '@sluice/base';
 import { parseReceipt, type Verifier } from '@sluice/bundle';
 import type { ReceiverLedger } from '@sluice/ledger';
-import { type Digest, OperationalError } from '@sluice/ports';
+import { type Digest, OperationalError, type ReceiverAlarm } from '@sluice/ports';
 import { bundleOf, type ImportQueue } from '@sluice/queue';
 import { openEnvelope } from '@sluice/trust';
 
@@ -16,7 +16,7 @@ export interface OutboxParts {
   /** Keys of the importers. */
   readonly importers: readonly Verifier[];
   /** Something that Redis says is not believed: counted and shown. */
-  readonly onAlarm: (code: 'receipt-forged' | 'receipt-malformed' | 'import-refused') => void;
+  readonly onAlarm: (code: ReceiverAlarm) => void;
 }
 
 /**
@@ -123,11 +123,7 @@ export class Outbox {
     return true;
   }
 
-  #alarm(
-    code: 'receipt-forged' | 'receipt-malformed' | 'import-refused',
-    fields: Readonly<Record<string, unknown>>,
-    message: string,
-  ): false {
+  #alarm(code: ReceiverAlarm, fields: Readonly<Record<string, unknown>>, message: string): false {
     this.#parts.onAlarm(code);
     this.#parts.logger.error({ ...fields, alarm: code }, message);
     return false;

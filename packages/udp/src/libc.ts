@@ -1,6 +1,6 @@
 import { constants, endianness } from 'node:os';
 import { getSystemErrorName } from 'node:util';
-import { OperationalError } from '@sluice/ports';
+import { type OperationalCode, OperationalError } from '@sluice/ports';
 import koffi from 'koffi';
 
 /** What a pointer argument may be: an address, or bytes whose address is taken for the length of the call. */
@@ -103,7 +103,7 @@ export function watchReadable(fd: number, onReadable: () => void): { close(): vo
 }
 
 /** What failed, by the last `errno`, as a failure of the world. */
-export function systemFault(code: string, what: string, options: { retryable: boolean }): OperationalError {
+export function systemFault(code: OperationalCode, what: string, options: { retryable: boolean }): OperationalError {
   return new OperationalError(code, `${what} (${errnoName(lastErrno())})`, options);
 }
 

@@ -1,8 +1,6 @@
-import { OperationalError } from '@sluice/ports';
+import { type ConfigCode, OperationalError } from '@sluice/ports';
 
-/** Codes of everything that can be wrong with a configuration; none is worth a retry. */
-export type ConfigCode = 'config-unreadable' | 'config-malformed' | 'config-invalid' | 'secret-file';
-
+/** None of these is worth a retry. */
 export const configError = (code: ConfigCode, sentence: string, cause?: unknown): OperationalError =>
   new OperationalError(code, sentence, { retryable: false, cause });
 
