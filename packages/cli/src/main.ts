@@ -1,11 +1,9 @@
 #!/usr/bin/env node
-import { OperationalError } from '@sluice/ports';
+import { EXIT } from '@sluice/base';
+import { CONFIG_CODES, OperationalError } from '@sluice/ports';
 import { hostile, printable } from '@sluice/bundle';
 import { commands, USAGE } from './commands.ts';
-import { UsageError } from './arguments.ts';
-
-/** Exit statuses of the `sluice` command (docs/OPERATING.md). */
-const EXIT = { ok: 0, failed: 1, usage: 2 } as const;
+import { RefusedError, UsageError } from './arguments.ts';
 
 async function main([name, ...args]: readonly string[]): Promise<number> {
   if (name === undefined || name === 'help' || name === '--help') {
@@ -17,14 +15,23 @@ async function main([name, ...args]: readonly string[]): Promise<number> {
   return command(args);
 }
 
+/** The exit status of an error (docs/ERRORS.md); undefined when it is a mistake of ours. */
+function statusOf(error: unknown): number | undefined {
+  if (error instanceof UsageError) return EXIT.usage;
+  if (error instanceof RefusedError) return EXIT.failed;
+  if (error instanceof OperationalError)
+    return CONFIG_CODES.some((code) => code === error.code) ? EXIT.config : EXIT.failed;
+  // A file that a command was given cannot be read or written.
+  return error instanceof Error && 'syscall' in error ? EXIT.failed : undefined;
+}
+
 try {
   const status = await main(process.argv.slice(2));
   process.exitCode = status;
 } catch (error) {
   const text = error instanceof Error ? error.message : String(error);
   process.stderr.write(`sluice: ${printable(hostile(text, 2000))}\n`);
-  if (!(error instanceof UsageError) && !(error instanceof OperationalError) && error instanceof Error) {
-    process.stderr.write(`${error.stack ?? ''}\n`);
-  }
-  process.exit(error instanceof UsageError ? EXIT.usage : EXIT.failed);
+  const status = statusOf(error);
+  if (status === undefined && error instanceof Error) process.stderr.write(`${error.stack ?? ''}\n`);
+  process.exit(status ?? EXIT.crash);
 }

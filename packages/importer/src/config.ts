@@ -13,7 +13,8 @@ import {
   url,
   withDefault,
 } from '@sluice/base';
-import { channelPolicyConfig, redisConfig, storeConfig } from '@sluice/policy';
+import { channelsConfig, redisConfig, storeConfig } from '@sluice/policy';
+import { loadSigner } from '@sluice/trust';
 
 const NAME = { pattern: /^[a-z0-9][a-z0-9-]{0,31}$/, words: 'lower-case letters, digits and hyphens, at most 32' };
 
@@ -37,10 +38,7 @@ export const importerConfig = object('sluice importer: from the store into Harbo
     }),
     {},
   ),
-  channels: array('channels; checked here again, whatever the receiver decided', channelPolicyConfig, {
-    min: 1,
-    max: 16,
-  }),
+  channels: channelsConfig('channels; checked here again, whatever the receiver decided'),
   store: storeConfig,
   redis: redisConfig,
   harbor: object('Harbor of the site that is imported into', { site: string('name of the site', NAME), ...server }),
@@ -73,7 +71,7 @@ export const importerConfig = object('sluice importer: from the store into Harbo
   files: optional(
     object('where file artifacts go', { directory: path('directory; paths of the release are below it') }),
   ),
-  receiptKeyFile: secretFile('private key that signs receipts, PEM'),
+  receiptKeyFile: secretFile('private key that signs receipts, PEM', loadSigner),
   replicationDeadline: withDefault(duration('longest run of one replication policy', { min: 1000 }), '6h'),
   replicationPoll: withDefault(duration('how often a running replication is looked at', { min: 1 }), '1s'),
   takeover: withDefault(

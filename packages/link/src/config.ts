@@ -1,9 +1,11 @@
 import {
   array,
   bytes,
+  checked,
   duration,
   type Infer,
   integer,
+  noTwins,
   object,
   oneOf,
   optional,
@@ -12,6 +14,7 @@ import {
   string,
   withDefault,
 } from '@sluice/base';
+import { parseLinkKey } from '@sluice/trust';
 
 /** Key of one channel on the link (PROTOCOL.md A-2): the same on both sides. */
 export const linkKeyConfig = object('key of one channel on the link', {
@@ -21,7 +24,7 @@ export const linkKeyConfig = object('key of one channel on the link', {
     words: 'lower-case letters, digits and hyphens, at most 32',
   }),
   algorithm: withDefault(oneOf('tag algorithm', ['HMAC-SHA-256-128', 'AES-256-GMAC']), 'HMAC-SHA-256-128'),
-  keyFile: secretFile('64 hexadecimal digits'),
+  keyFile: secretFile('64 hexadecimal digits', parseLinkKey),
 });
 
 export const linkConfig = object('sluice link: the wire-facing half of the isolated side', {
@@ -39,18 +42,30 @@ export const linkConfig = object('sluice link: the wire-facing half of the isola
     oneOf('how the socket is read: native calls in batches, or node:dgram', ['auto', 'native', 'portable']),
     'auto',
   ),
-  keys: array('link keys, one a channel', linkKeyConfig, { min: 1, max: 16 }),
+  keys: checked(
+    array('link keys; a channel may have several, while its key is changed', linkKeyConfig, { min: 1, max: 16 }),
+    noTwins('asid', ({ asid }) => asid),
+  ),
   spoolDirectory: path('working area shared with the receiver (setgid directory of a common group)'),
   stateDirectory: path('private state of link: the highest session accepted'),
   receiverSocket: path('Unix socket on which the receiver listens for link'),
   chunkLog: withDefault(
-    object('pcapng record of the datagrams', {
-      mode: withDefault(oneOf('what is kept of each datagram', ['off', 'headers', 'full']), 'off'),
-      directory: optional(path('where the files go')),
-      fileBytes: withDefault(bytes('a file is closed at this size', { min: 524_288 }), '256MiB'),
-      fileAge: withDefault(duration('a file is closed at this age', { min: 1000 }), '1h'),
-      totalBytes: withDefault(bytes('the oldest files go beyond this total', { min: 1_048_576 }), '4GiB'),
-    }),
+    checked(
+      object('pcapng record of the datagrams', {
+        mode: withDefault(oneOf('what is kept of each datagram', ['off', 'headers', 'full']), 'off'),
+        directory: optional(path('where the files go')),
+        fileBytes: withDefault(bytes('a file is closed at this size', { min: 524_288 }), '256MiB'),
+        fileAge: withDefault(duration('a file is closed at this age', { min: 1000 }), '1h'),
+        totalBytes: withDefault(bytes('the oldest files go beyond this total', { min: 1_048_576 }), '4GiB'),
+      }),
+      ({ mode, directory, fileBytes, totalBytes }) => {
+        if (mode !== 'off' && directory === undefined)
+          return `has mode "${mode}" but no directory; add one, or set the mode to "off".`;
+        return totalBytes < 2 * fileBytes
+          ? 'has totalBytes for less than two files of fileBytes; raise it.'
+          : undefined;
+      },
+    ),
     {},
   ),
   limits: withDefault(

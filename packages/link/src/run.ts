@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import {
+  configError,
   createJsonLogger,
   createNotifier,
   connectLines,
@@ -33,7 +34,7 @@ export async function runLink(configFile: string): Promise<void> {
     process.stdin.resume();
     process.stdin.once('end', () => void shutdown.stop('the receiver that runs this process is gone'));
   }
-  const source = await openSource(socketOf(config), config.io);
+  const source = await openSource(socketOf(config, configFile), config.io);
   logger.info({ io: source.io, why: source.why, receiveBuffer: source.receiveBuffer() }, 'link socket open');
   const chunkLog = openChunkLog(config, source.port, () => source.kernelDrops());
   shutdown.add('chunk log', () => chunkLog.close());
@@ -87,21 +88,20 @@ export async function runLink(configFile: string): Promise<void> {
 }
 
 /** The socket handed in by systemd or the receiver; else one of our own. */
-function socketOf(config: LinkConfig): Parameters<typeof openSource>[0] {
+function socketOf(config: LinkConfig, configFile: string): Parameters<typeof openSource>[0] {
   const given = listenFds();
   const chosen = given.find(({ name }) => name === 'link') ?? given[0];
   if (chosen !== undefined) return { fd: chosen.fd };
   if (config.listen !== undefined) return config.listen;
-  throw new Error('no socket: none was handed in (LISTEN_FDS) and the configuration has no "listen"');
+  throw configError(
+    'config-invalid',
+    `${configFile}: listen is missing and no socket was handed in; start through sluice-link.socket, or add listen.`,
+  );
 }
 
 function openChunkLog(config: LinkConfig, port: number, kernelDrops: () => number): ChunkLog {
   const { mode, directory, fileBytes, fileAge, totalBytes } = config.chunkLog;
-  if (mode !== 'off' && directory === undefined)
-    throw new Error('chunkLog.mode is not "off" and chunkLog.directory is missing');
   if (directory !== undefined) mkdirSync(directory, { recursive: true, mode: 0o750 });
-  if (totalBytes < fileBytes)
-    throw new Error('chunkLog.totalBytes is less than chunkLog.fileBytes; make room for two files at least');
   return new ChunkLog(
     {
       mode,

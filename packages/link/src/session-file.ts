@@ -1,5 +1,6 @@
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { OperationalError } from '@sluice/ports';
 
 /**
  * The highest live TSI accepted, durable (PROTOCOL.md S-3). Written when a session begins, which is rare enough to wait
@@ -26,8 +27,10 @@ export class SessionFile {
     }
     const tsi = Number(text);
     if (!/^\d{1,10}$/.test(text) || tsi >= 2 ** 30) {
-      throw new Error(
+      throw new OperationalError(
+        'session-file',
         `${this.#path} does not hold a session number; remove it to accept the sender's next session as the first`,
+        { retryable: false },
       );
     }
     return tsi;

@@ -1,7 +1,8 @@
 export { openChannels, openStore, readVerifier } from './open.ts';
 export {
-  channelPolicyConfig,
+  channelsConfig,
   type ChannelPolicyConfig,
+  publicKeyFile,
   redisConfig,
   storeConfig,
   type StoreConfig,

@@ -26,8 +26,10 @@ export function readVerifier(file: string): Verifier {
   try {
     return loadVerifier(readFileSync(file, 'utf8'));
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : 'unknown error';
-    throw new OperationalError('key-file', `the public key file ${file} cannot be used: ${why}`, {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    const why =
+      cause instanceof OperationalError ? `: ${message}` : ` (${code ?? message}); create it or mend its owner`;
+    throw new OperationalError('key-file', `the public key file ${file} cannot be used${why}`, {
       retryable: false,
       cause,
     });

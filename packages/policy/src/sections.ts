@@ -1,18 +1,22 @@
 import {
   array,
   bytes,
+  checked,
+  faultOf,
   type Infer,
   integer,
   object,
   oneOf,
   optional,
   path,
+  type Schema,
   secretFile,
   string,
   union,
   url,
   withDefault,
 } from '@sluice/base';
+import { openChannels, readVerifier } from './open.ts';
 
 const CHANNEL = { pattern: /^[a-z0-9][a-z0-9-]{0,31}$/, words: 'lower-case letters, digits and hyphens, at most 32' };
 
@@ -29,11 +33,18 @@ export const storeConfig = union('content-addressed store of published blobs', '
   },
 });
 
+/** A public key, looked at while the configuration is loaded. */
+export const publicKeyFile = (about: string): Schema<string> =>
+  checked(path(about), (file) => {
+    const what = faultOf(() => readVerifier(file));
+    return what === undefined ? undefined : `is wrong: ${what}`;
+  });
+
 /** What one channel lets in, and whose signatures it believes. The importer has the same section and checks again. */
 export const channelPolicyConfig = object('policy of one channel; nothing here has a default', {
   name: string('name of the channel, the same on both sides', CHANNEL),
-  transportKeyFiles: array('public keys of the sender, PEM', path('PEM file'), { min: 1, max: 16 }),
-  releaseKeyFiles: array('public keys that may approve releases, PEM', path('PEM file'), { min: 0, max: 64 }),
+  transportKeyFiles: array('public keys of the sender, PEM', publicKeyFile('PEM file'), { min: 1, max: 16 }),
+  releaseKeyFiles: array('public keys that may approve releases, PEM', publicKeyFile('PEM file'), { min: 0, max: 64 }),
   releaseSignatures: integer('different release keys that must have signed; 0 is for a lab', { min: 0, max: 16 }),
   types: array('artifact types let in', oneOf('type', ['image', 'chart', 'cve-db', 'git', 'file']), { min: 1, max: 5 }),
   repositories: array('globs of repositories let in', string('glob'), { min: 0, max: 256 }),
@@ -41,6 +52,13 @@ export const channelPolicyConfig = object('policy of one channel; nothing here h
   maxBytes: bytes('largest bundle', { min: 1 }),
   maxArtifacts: integer('most artifacts in a bundle', { min: 1, max: 500_000 }),
 });
+
+/** The channels, with keys that fit their policies. */
+export const channelsConfig = (about: string) =>
+  checked(array(about, channelPolicyConfig, { min: 1, max: 16 }), (channels) => {
+    const what = faultOf(() => openChannels(channels));
+    return what === undefined ? undefined : `are wrong: ${what}`;
+  });
 
 export const redisConfig = object('Redis of the import queue; not trusted', {
   url: url('redis:// or rediss:// address', ['redis:', 'rediss:']),

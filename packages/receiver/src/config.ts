@@ -1,5 +1,5 @@
 import { array, bytes, duration, type Infer, integer, object, optional, path, string, withDefault } from '@sluice/base';
-import { channelPolicyConfig, redisConfig, storeConfig } from '@sluice/policy';
+import { channelsConfig, publicKeyFile, redisConfig, storeConfig } from '@sluice/policy';
 
 export const receiverConfig = object('sluice receiver: verifies, publishes and queues what link gathered', {
   stateDirectory: path('ledger; private'),
@@ -28,10 +28,13 @@ export const receiverConfig = object('sluice receiver: verifies, publishes and q
     }),
     {},
   ),
-  channels: array('channels', channelPolicyConfig, { min: 1, max: 16 }),
+  channels: channelsConfig('channels'),
   store: storeConfig,
   redis: redisConfig,
-  importerKeyFiles: array('public keys of the importers, which sign receipts', path('PEM file'), { min: 1, max: 64 }),
+  importerKeyFiles: array('public keys of the importers, which sign receipts', publicKeyFile('PEM file'), {
+    min: 1,
+    max: 64,
+  }),
   gates: withDefault(
     array(
       'external commands that have a say before a bundle is published, in this order',

@@ -1,9 +1,11 @@
 import {
   array,
   bytes,
+  checked,
   duration,
   type Infer,
   integer,
+  noTwins,
   object,
   oneOf,
   optional,
@@ -16,13 +18,16 @@ import {
   withDefault,
 } from '@sluice/base';
 import { cronExpression } from '@sluice/chassis';
+import { loadSigner, parseLinkKey } from '@sluice/trust';
 
 const CHANNEL = { pattern: /^[a-z0-9][a-z0-9-]{0,31}$/, words: 'lower-case letters, digits and hyphens, at most 32' };
 
 const s3Source = object('bundles put under an S3 prefix', {
   endpoint: url('S3 endpoint'),
   bucket: string('bucket'),
-  prefix: string('prefix, ends with /'),
+  prefix: checked(string('prefix, ends with /'), (prefix) =>
+    prefix.endsWith('/') ? undefined : 'must end with "/"; add it.',
+  ),
   region: withDefault(string('region'), 'us-east-1'),
   accessKeyIdFile: secretFile('access key id'),
   secretAccessKeyFile: secretFile('secret access key'),
@@ -33,11 +38,16 @@ const channelConfig = object('one lane with its own keys and sequence', {
   name: string('name of the channel, the same on both sides', CHANNEL),
   asid: integer('which key a datagram names, the same on both sides', { min: 0, max: 15 }),
   algorithm: withDefault(oneOf('tag algorithm', ['HMAC-SHA-256-128', 'AES-256-GMAC']), 'HMAC-SHA-256-128'),
-  linkKeyFile: secretFile('link key: 64 hexadecimal digits'),
-  transportKeyFile: secretFile('private key of the transport statements, PEM'),
+  linkKeyFile: secretFile('link key: 64 hexadecimal digits', parseLinkKey),
+  transportKeyFile: secretFile('private key of the transport statements, PEM', loadSigner),
   inbox: optional(path('directory into which bundles are renamed')),
   s3: optional(s3Source),
 });
+
+export type ChannelConfig = Infer<typeof channelConfig>;
+
+/** A heartbeat must fit in one symbol (PROTOCOL.md section 7). */
+const SYMBOL_LEAST = 256;
 
 export const senderConfig = object('sluice sender: the staging side', {
   stateDirectory: path('ledger, staging store and work area; private'),
@@ -62,7 +72,12 @@ export const senderConfig = object('sluice sender: the staging side', {
       'auto',
     ),
     rate: optional(rate('hard ceiling in Ethernet bits per second; without it there is none', { min: 1_000_000 })),
-    symbolBytes: withDefault(integer('E: bytes of an encoding symbol, a multiple of 16', { min: 64, max: 8896 }), 1408),
+    symbolBytes: withDefault(
+      checked(integer('E: bytes of an encoding symbol, a multiple of 16', { min: SYMBOL_LEAST, max: 8896 }), (e) =>
+        e % 16 === 0 ? undefined : `is ${String(e)}, which is no multiple of 16; take ${String(e - (e % 16))}.`,
+      ),
+      1408,
+    ),
     outageSurvived: withDefault(
       duration('interleaving: length of an outage that costs at most half the repair', { min: 0, max: 1000 }),
       '20ms',
@@ -70,14 +85,20 @@ export const senderConfig = object('sluice sender: the staging side', {
     groupBytes: withDefault(bytes('most source bytes interleaved together', { min: 1_048_576, max: 2 ** 30 }), '64MiB'),
     statementLead: withDefault(duration('between the statements and the first blob', { min: 0, max: 60_000 }), '250ms'),
     fec: withDefault(
-      union('FEC profile', 'profile', {
-        robust: {},
-        fast: {},
-        explicit: {
-          maxBlock: integer('k of a full block', { min: 1, max: 250 }),
-          repair: integer('m of a full block', { min: 0, max: 254 }),
-        },
-      }),
+      checked(
+        union('FEC profile', 'profile', {
+          robust: {},
+          fast: {},
+          explicit: {
+            maxBlock: integer('k of a full block', { min: 1, max: 250 }),
+            repair: integer('m of a full block', { min: 1, max: 254 }),
+          },
+        }),
+        (fec) =>
+          fec.profile === 'explicit' && fec.maxBlock + fec.repair > 255
+            ? 'has more than 255 symbols in a block; make maxBlock or repair smaller.'
+            : undefined,
+      ),
       { profile: 'robust' },
     ),
   }),
@@ -89,7 +110,13 @@ export const senderConfig = object('sluice sender: the staging side', {
     {},
   ),
   heartbeat: withDefault(duration('how often each channel says that it lives', { min: 100, max: 60_000 }), '1s'),
-  channels: array('channels', channelConfig, { min: 1, max: 16 }),
+  channels: checked(
+    array('channels', channelConfig, { min: 1, max: 16 }),
+    (channels) =>
+      noTwins<ChannelConfig>('name', ({ name }) => name)(channels) ??
+      noTwins<ChannelConfig>('asid', ({ asid }) => asid)(channels) ??
+      noTwins<ChannelConfig>('inbox', ({ inbox }) => inbox)(channels),
+  ),
   limits: withDefault(
     object('named limits', {
       bundleBytes: withDefault(bytes('most content of one bundle', { min: 1 }), '64GiB'),
@@ -101,4 +128,3 @@ export const senderConfig = object('sluice sender: the staging side', {
 });
 
 export type SenderConfig = Infer<typeof senderConfig>;
-export type ChannelConfig = SenderConfig['channels'][number];

@@ -1,5 +1,16 @@
-export { configError, type ConfigCode } from './place.ts';
-export { array, checked, describeConfig, object, optional, record, union, withDefault } from './schema.ts';
+export { configError } from './place.ts';
+export {
+  array,
+  checked,
+  describeConfig,
+  faultOf,
+  noTwins,
+  object,
+  optional,
+  record,
+  union,
+  withDefault,
+} from './schema.ts';
 export {
   CONFIG_ITEMS_MAX,
   type CountLimits,

@@ -1,3 +1,4 @@
+import { OperationalError } from '@sluice/ports';
 import { suggestion } from './suggest.ts';
 import { refuseAt, shown, within, type Place } from './place.ts';
 
@@ -71,6 +72,26 @@ export const checked = <T>(schema: Schema<T>, fault: (value: T) => string | unde
     return what === undefined ? parsed : refuseAt(at, what);
   },
 });
+
+/** For `checked`: what `parse` finds wrong, as the sentence of its OperationalError. Another error is a mistake of ours and goes on. */
+export function faultOf(parse: () => unknown): string | undefined {
+  try {
+    parse();
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof OperationalError)) throw error;
+    return error.message.replace(/\.?$/, '.');
+  }
+}
+
+/** For `checked`: items of which no two may have the same `of`; undefined is no value. */
+export const noTwins =
+  <T>(what: string, of: (item: T) => unknown) =>
+  (items: readonly T[]): string | undefined => {
+    const values = items.map(of).filter((value) => value !== undefined);
+    const twin = values.find((value, index) => values.indexOf(value) !== index);
+    return twin === undefined ? undefined : `have the ${what} ${shown(twin)} twice; give each its own.`;
+  };
 
 function requireObject(value: unknown, at: Place): Readonly<Record<string, unknown>> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {

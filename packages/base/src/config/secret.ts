@@ -1,6 +1,6 @@
 import { constants, closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { inspect } from 'node:util';
-import { leaf, type Schema } from './schema.ts';
+import { faultOf, leaf, type Schema } from './schema.ts';
 import { refuseAt, type Place } from './place.ts';
 import { resolvePath } from './values.ts';
 
@@ -40,9 +40,14 @@ export class Secret {
 /**
  * A secret, always in a file of its own and never in the configuration. Read once, while the configuration is loaded.
  * A file that others may read or write is refused, except below CREDENTIALS_DIRECTORY, which systemd guards itself.
+ * `parse` is what will read the text later; an OperationalError of it is told now, with file and key.
  */
-export const secretFile = (about: string): Schema<Secret> =>
-  leaf(about, 'path of a secret file', (value, at) => readSecret(resolvePath(value, at), at));
+export const secretFile = (about: string, parse: (text: string) => unknown = () => undefined): Schema<Secret> =>
+  leaf(about, 'path of a secret file', (value, at) => {
+    const secret = readSecret(resolvePath(value, at), at);
+    const what = faultOf(() => parse(secret.text()));
+    return what === undefined ? secret : refuseAt(at, `names ${secret.path}: ${what}`, 'secret-file');
+  });
 
 function readSecret(path: string, at: Place): Secret {
   const fault = (what: string): never => refuseAt(at, what, 'secret-file');
