@@ -18,10 +18,10 @@ const PURE_RANK_MAX = 1;
 const ADAPTER_RANK = 2;
 const DAEMON_RANK = 4;
 /** The only imports between packages of one rank: rank to what may be imported there. */
-const SAME_RANK: Readonly<Record<number, string>> = {
-  0: '@sluice/ports',
-  [ADAPTER_RANK]: '@sluice/trust',
-  3: '@sluice/base',
+const SAME_RANK: Readonly<Record<number, readonly string[]>> = {
+  0: ['@sluice/ports', '@sluice/wasm'],
+  [ADAPTER_RANK]: ['@sluice/trust'],
+  3: ['@sluice/base'],
 };
 /** The wire-facing process, and all the third-party code it may load. */
 const MINIMAL = '@sluice/link';
@@ -84,7 +84,8 @@ function declaredFaults(from: Package, packages: ReadonlyMap<string, Package>): 
 function directionFault(from: Package, to: Package): string | undefined {
   if (from.rank === undefined) return undefined;
   if (to.rank === undefined) return `${to.name}, which only tests may import`;
-  if (to.rank < from.rank || (to.rank === from.rank && SAME_RANK[to.rank] === to.name)) return undefined;
+  if (to.rank < from.rank || (to.rank === from.rank && SAME_RANK[to.rank]?.includes(to.name) === true))
+    return undefined;
   if (to.rank === DAEMON_RANK && from.rank === DAEMON_RANK) return `${to.name}: daemons never import each other`;
   if (to.rank === ADAPTER_RANK && from.rank === ADAPTER_RANK) return `${to.name}: adapters never import each other`;
   return `${to.name} of rank ${to.rank}, but rank ${from.rank} imports only lower ranks`;

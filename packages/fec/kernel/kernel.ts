@@ -21,18 +21,11 @@ function product(tables: usize, low: v128, high: v128): v128 {
 
 /**
  * Four rows at once: out[r] = sum over j of coefficient[r][j] * symbol[j].
- * `coefficients` holds k groups of four table addresses (u32). Symbols start `stride` bytes apart, outputs `outStride`.
- * `bytes` is at least STEP; the last step is moved back to end there, so outputs must not overlap the symbols.
+ * `coefficients` holds k groups of four table addresses (u32), `outs` the four addresses where the rows go. Symbols start
+ * `stride` bytes apart. `bytes` is at least STEP; the last step is moved back to end there, so outputs must not overlap
+ * the symbols.
  */
-export function rows4(
-  symbols: usize,
-  stride: usize,
-  k: u32,
-  coefficients: usize,
-  out: usize,
-  outStride: usize,
-  bytes: usize,
-): void {
+export function rows4(symbols: usize, stride: usize, k: u32, coefficients: usize, outs: usize, bytes: usize): void {
   const mask = i8x16.splat(15);
   const last = coefficients + ((<usize>k) << 4);
   for (let start: usize = 0; start < bytes; start += STEP) {
@@ -67,18 +60,18 @@ export function rows4(
       d1 = v128.xor(d1, product(d, low1, high1));
       from += stride;
     }
-    let to = out + at;
-    v128.store(to, a0);
-    v128.store(to, a1, 16);
-    to += outStride;
-    v128.store(to, b0);
-    v128.store(to, b1, 16);
-    to += outStride;
-    v128.store(to, c0);
-    v128.store(to, c1, 16);
-    to += outStride;
-    v128.store(to, d0);
-    v128.store(to, d1, 16);
+    const outA = <usize>load<u32>(outs) + at;
+    v128.store(outA, a0);
+    v128.store(outA, a1, 16);
+    const outB = <usize>load<u32>(outs, 4) + at;
+    v128.store(outB, b0);
+    v128.store(outB, b1, 16);
+    const outC = <usize>load<u32>(outs, 8) + at;
+    v128.store(outC, c0);
+    v128.store(outC, c1, 16);
+    const outD = <usize>load<u32>(outs, 12) + at;
+    v128.store(outD, d0);
+    v128.store(outD, d1, 16);
   }
 }
 

@@ -1,10 +1,9 @@
-import { BlockCode } from './code.ts';
-import type { CodecKind, Engine } from './engine.ts';
+import { Arena } from '@sluice/wasm';
+import { ArenaCodec } from './arena-codec.ts';
+import type { CodecKind } from './engine.ts';
 import { assertWithin, ENCODING_SYMBOLS_MAX, SOURCE_SYMBOLS_MAX, SYMBOL_BYTES_MAX } from './limits.ts';
-import { ScalarEngine } from './scalar.ts';
-import { openWasmEngine } from './wasm.ts';
 
-/** Reed-Solomon over GF(2^8), FEC Encoding ID 5 (docs/PROTOCOL.md F-2). One thread's; keeps its matrices and its memory. */
+/** Reed-Solomon over GF(2^8), FEC Encoding ID 5 (docs/PROTOCOL.md F-2), on bytes that lie anywhere. One thread's. */
 export interface Codec {
   readonly kind: CodecKind;
 
@@ -26,29 +25,33 @@ export interface Codec {
   recover(symbols: Uint8Array, k: number, symbolBytes: number, esis: Uint8Array): boolean;
 }
 
+/** Symbols lie this many bytes apart in the codec's own memory, or a multiple. */
+const STRIDE_BYTES = 32;
+/** All encoding symbols of a block of the longest symbols, and what an engine needs. */
+const ARENA_BYTES = ENCODING_SYMBOLS_MAX * (SYMBOL_BYTES_MAX + STRIDE_BYTES) + 2 ** 20;
+
 /**
- * Makes a codec. All kinds give the same bytes.
+ * Makes a codec that copies symbols into memory of its own and back. All kinds give the same bytes.
  * @param kind `auto` takes the fastest that the runtime can run, down to `scalar`; `wasm` insists on WebAssembly.
  *   A `CodecKind` insists on that one.
  */
 export function createCodec(kind: 'auto' | 'wasm' | CodecKind = 'auto'): Codec {
-  if (kind === 'scalar') return new BlockCodec(new ScalarEngine());
-  const engine = openWasmEngine(kind === 'auto' || kind === 'wasm' ? undefined : kind);
-  if (engine !== undefined) return new BlockCodec(engine);
-  if (kind === 'auto') return new BlockCodec(new ScalarEngine());
-  throw new Error(`this runtime cannot run the ${kind} kernel; ask for the codec kind auto`);
+  return new CopyingCodec(Arena.create(ARENA_BYTES), kind);
 }
 
-class BlockCodec implements Codec {
-  readonly #engine: Engine;
-  readonly #codes = new Map<number, BlockCode>();
+class CopyingCodec implements Codec {
+  readonly #arena: Arena;
+  readonly #codec: ArenaCodec;
+  readonly #symbols: number;
 
-  constructor(engine: Engine) {
-    this.#engine = engine;
+  constructor(arena: Arena, kind: 'auto' | 'wasm' | CodecKind) {
+    this.#arena = arena;
+    this.#codec = new ArenaCodec(arena, kind);
+    this.#symbols = arena.take(0);
   }
 
   get kind(): CodecKind {
-    return this.#engine.kind;
+    return this.#codec.kind;
   }
 
   encode(source: Uint8Array, k: number, symbolBytes: number, esis: ArrayLike<number>, out: Uint8Array): void {
@@ -56,55 +59,43 @@ class BlockCodec implements Codec {
     if (out.length < esis.length * symbolBytes) {
       throw new RangeError(`${out.length} bytes do not hold ${esis.length} symbols of ${symbolBytes} bytes`);
     }
-    const code = this.#code(k);
-    const rows: Uint8Array[] = [];
-    const slots: number[] = [];
+    const stride = strideOf(symbolBytes);
+    for (let slot = 0; slot < esis.length; slot += 1) {
+      assertWithin('encoding symbol ID', esis[slot] ?? 0, 0, ENCODING_SYMBOLS_MAX - 1);
+    }
+    for (let j = 0; j < k; j += 1) this.#copyIn(source, j, symbolBytes, stride);
+    // Each repair symbol once, behind the source symbols.
+    const repair = Uint8Array.from(new Set(Array.from(esis).filter((esi) => esi >= k)));
+    const addresses = new Map(Array.from(repair, (esi, i) => [esi, this.#symbols + (k + i) * stride]));
+    this.#codec.encodeAt(this.#symbols, k, stride, stride, repair, [...addresses.values()]);
     for (let slot = 0; slot < esis.length; slot += 1) {
       const esi = esis[slot] ?? 0;
-      assertWithin('encoding symbol ID', esi, 0, ENCODING_SYMBOLS_MAX - 1);
-      if (esi < k) {
-        out.set(source.subarray(esi * symbolBytes, (esi + 1) * symbolBytes), slot * symbolBytes);
-      } else {
-        rows.push(code.repairRow(esi));
-        slots.push(slot);
-      }
+      const at = addresses.get(esi) ?? this.#symbols + esi * stride;
+      out.set(this.#arena.view(at, symbolBytes), slot * symbolBytes);
     }
-    if (rows.length > 0) this.#engine.multiply(rows, source, symbolBytes, out, slots);
   }
 
   recover(symbols: Uint8Array, k: number, symbolBytes: number, esis: Uint8Array): boolean {
     assertShape(symbols, k, symbolBytes);
-    if (esis.length !== k || !isPlaced(esis)) return false;
-    const missing: number[] = [];
+    const stride = strideOf(symbolBytes);
+    if (esis.length !== k) return false;
+    for (let j = 0; j < k; j += 1) this.#copyIn(symbols, j, symbolBytes, stride);
+    const spare = this.#symbols + k * stride;
+    if (!this.#codec.recoverAt(this.#symbols, k, stride, stride, esis, spare)) return false;
     esis.forEach((esi, slot) => {
-      if (esi >= k) missing.push(slot);
+      if (esi >= k) symbols.set(this.#arena.view(this.#symbols + slot * stride, symbolBytes), slot * symbolBytes);
     });
-    if (missing.length > 0) {
-      const rows = this.#code(k).recoveryRows(esis, missing);
-      this.#engine.multiply(rows, symbols, symbolBytes, symbols, missing);
-    }
     return true;
   }
 
-  #code(k: number): BlockCode {
-    let code = this.#codes.get(k);
-    if (code === undefined) {
-      code = new BlockCode(k);
-      this.#codes.set(k, code);
-    }
-    return code;
+  #copyIn(symbols: Uint8Array, j: number, symbolBytes: number, stride: number): void {
+    const at = this.#symbols + j * stride;
+    this.#arena.bytes.set(symbols.subarray(j * symbolBytes, (j + 1) * symbolBytes), at);
+    this.#arena.bytes.fill(0, at + symbolBytes, at + stride);
   }
 }
 
-/** True when the ESIs are below 255, all different, and each source symbol's is its slot's. */
-function isPlaced(esis: Uint8Array): boolean {
-  const seen = new Set<number>();
-  return esis.every((esi, slot) => {
-    const placed = esi < ENCODING_SYMBOLS_MAX && (esi >= esis.length || esi === slot) && !seen.has(esi);
-    seen.add(esi);
-    return placed;
-  });
-}
+const strideOf = (symbolBytes: number): number => Math.ceil(symbolBytes / STRIDE_BYTES) * STRIDE_BYTES;
 
 function assertShape(symbols: Uint8Array, k: number, symbolBytes: number): void {
   assertWithin('source symbols of a block', k, 1, SOURCE_SYMBOLS_MAX);

@@ -1,18 +1,19 @@
-/** What computes: a matrix over GF(2^8) times the symbols of a block. */
+/** What computes: a matrix over GF(2^8) times the symbols of a block, all within one arena. */
 export interface Engine {
   readonly kind: CodecKind;
   /**
-   * Writes, for each row i, the sum over j of rows[i][j] * symbol j to slot slots[i] of `out`.
-   * `out` may be `symbols`: every row sees the symbols as they were. Lengths are the caller's to check.
-   * @param rows each with one coefficient for each symbol
-   * @param symbols at least rows[i].length * symbolBytes bytes
+   * Writes, for each row i, the sum over j of rows[i][j] * symbol j to the address outs[i]. Outputs overlap neither each
+   * other nor the symbols. Addresses and lengths are the caller's to check.
+   * @param rows each with one coefficient for each symbol; an array that comes again is recognized by its identity
+   * @param symbols address of the first symbol; the others follow `stride` bytes apart
+   * @param symbolBytes at least 32
    */
   multiply(
     rows: readonly Uint8Array[],
-    symbols: Uint8Array,
+    symbols: number,
     symbolBytes: number,
-    out: Uint8Array,
-    slots: readonly number[],
+    stride: number,
+    outs: ArrayLike<number>,
   ): void;
 }
 

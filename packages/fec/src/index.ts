@@ -1,3 +1,4 @@
+export { ArenaCodec } from './arena-codec.ts';
 export { createCodec, type Codec } from './codec.ts';
 export type { CodecKind } from './engine.ts';
 export { blockBytes, blockLength, blockOffset, partition, type Partition } from './partition.ts';

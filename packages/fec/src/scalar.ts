@@ -1,3 +1,4 @@
+import type { Arena } from '@sluice/wasm';
 import type { Engine } from './engine.ts';
 import { multiply } from './gf256.ts';
 
@@ -7,26 +8,26 @@ const PRODUCTS = Uint8Array.from({ length: 256 * 256 }, (_, i) => multiply(i >>>
 /** The plain reference, and what remains where there is no WebAssembly SIMD. */
 export class ScalarEngine implements Engine {
   readonly kind = 'scalar';
+  readonly #arena: Arena;
+
+  constructor(arena: Arena) {
+    this.#arena = arena;
+  }
 
   multiply(
     rows: readonly Uint8Array[],
-    symbols: Uint8Array,
+    symbols: number,
     symbolBytes: number,
-    out: Uint8Array,
-    slots: readonly number[],
+    stride: number,
+    outs: ArrayLike<number>,
   ): void {
-    const results = rows.map((row) => combine(row, symbols, symbolBytes));
-    results.forEach((result, i) => out.set(result, (slots[i] ?? 0) * symbolBytes));
+    rows.forEach((row, i) => {
+      const sum = this.#arena.view(outs[i] ?? 0, symbolBytes).fill(0);
+      row.forEach((coefficient, j) => {
+        const times = PRODUCTS.subarray(coefficient * 256, coefficient * 256 + 256);
+        const symbol = this.#arena.view(symbols + j * stride, symbolBytes);
+        for (let at = 0; at < symbolBytes; at += 1) sum[at] = (sum[at] ?? 0) ^ (times[symbol[at] ?? 0] ?? 0);
+      });
+    });
   }
-}
-
-/** One row: the sum over j of row[j] * symbol j. */
-function combine(row: Uint8Array, symbols: Uint8Array, symbolBytes: number): Uint8Array {
-  const sum = new Uint8Array(symbolBytes);
-  row.forEach((coefficient, j) => {
-    const times = PRODUCTS.subarray(coefficient * 256, coefficient * 256 + 256);
-    const symbol = symbols.subarray(j * symbolBytes, (j + 1) * symbolBytes);
-    for (let i = 0; i < symbolBytes; i += 1) sum[i] = (sum[i] ?? 0) ^ (times[symbol[i] ?? 0] ?? 0);
-  });
-  return sum;
 }

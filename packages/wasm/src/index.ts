@@ -1,0 +1,3 @@
+export { Arena } from './arena.ts';
+export type { WebAssemblyMemory } from './host.ts';
+export { openKernel } from './kernel.ts';
