@@ -20,7 +20,8 @@ keys
   keys link --out FILE                                                              a link key
 
 incidents
-  replay --keys FILE [--out DIR] [--json] LOG...   feed chunk logs or captures through the receiver's machines
+  replay --keys FILE [--out DIR] [--port PORT] [--json] LOG...   feed chunk logs or captures through the receiver's machines;
+                                                                 status 0 when everything in them came out whole
 
 configuration
   config check sender|receiver|link|importer FILE
