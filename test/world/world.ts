@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Daemon, type DaemonConfigs, daemonConfigs } from './configs.ts';
 import { freePort, getJson, Program, until } from './processes.ts';
@@ -23,6 +23,8 @@ export interface WorldOptions {
     readonly status?: number;
     readonly times?: number;
   }[];
+  /** Directory of keys that an earlier world made; without it new ones are made. */
+  readonly keysFrom?: string;
   /** Changes to the daemons' configurations. */
   readonly tune?: (configs: DaemonConfigs) => void;
 }
@@ -86,6 +88,14 @@ export class World {
     for (const name of ['keys', 'logs', 'inbox', 'sockets', 'redis', 'harbor-a', 'harbor-b', 'files', 'input']) {
       mkdirSync(join(dir, name), { recursive: true });
     }
+    if (this.#options.keysFrom === undefined) this.#makeKeys();
+    else cpSync(this.#options.keysFrom, join(dir, 'keys'), { recursive: true });
+    this.writeConfigs();
+    writeFileSync(join(dir, 'replay-keys.json'), JSON.stringify({ keys: this.configs.link.keys }));
+  }
+
+  #makeKeys(): void {
+    const { dir } = this;
     this.sluice('keys', 'link', '--out', join(dir, 'keys/link.key'));
     for (const name of ['transport', 'release', 'other', 'receipt'])
       this.sluice('keys', 'generate', '--out', join(dir, 'keys', name));
@@ -95,8 +105,6 @@ export class World {
     ] as const) {
       writeFileSync(join(dir, 'keys', name), text, { mode: 0o600 });
     }
-    this.writeConfigs();
-    writeFileSync(join(dir, 'replay-keys.json'), JSON.stringify({ keys: this.configs.link.keys }));
   }
 
   writeConfigs(): void {

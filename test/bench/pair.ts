@@ -1,0 +1,293 @@
+import { execFile } from 'node:child_process';
+import { rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import type { Side } from '../rig/diode.ts';
+import { freePort, type Program, until } from '../world/processes.ts';
+import { type BundleView, World } from '../world/world.ts';
+import { announcesBundle, FirstFrame } from './capture.ts';
+import { handIn, type Input } from './input.ts';
+import type { Net } from './net.ts';
+import { busySeconds, cpuSeconds, kernelDrops, peakMiB } from './procfs.ts';
+import { apply, type Settings } from './settings.ts';
+import type { LinkStatus, SenderStatus } from './stages.ts';
+
+const run = promisify(execFile);
+
+/** How often the receiver's log is looked at. */
+const LOOK_MS = 3;
+/** With the pass sent and the bundle not whole, this long without any progress means that it is lost. */
+const STALL_MS = 3500;
+/** Link and transmit worker tell how they are once a second. */
+const STATUS_MS = 1000;
+
+export interface PairOptions {
+  readonly dir: string;
+  readonly keysFrom: string | undefined;
+  readonly net: Net;
+  /** UDP port of link, where the net must know it beforehand. */
+  readonly linkPort?: number;
+  readonly settings: Settings;
+  readonly byHand: readonly (readonly [path: string, value: unknown])[];
+  /** Put in front of a daemon's words. */
+  readonly under?: (daemon: 'sender' | 'receiver') => readonly string[];
+}
+
+/** What became of a bundle that was handed in. Times are milliseconds since 1970. */
+export type Outcome =
+  | {
+      readonly published: true;
+      readonly submittedAt: number;
+      readonly firstDatagramAt: number;
+      readonly publishedAt: number;
+      readonly cpuSender: number;
+      readonly cpuReceiver: number;
+      readonly cpuMachine: number;
+      readonly kernelDrops: number;
+    }
+  | { readonly published: false; readonly why: string; /** Ethernet bits per second. */ readonly offered: number };
+
+interface ReceiverStatus {
+  readonly link?: LinkStatus;
+  readonly open?: readonly { readonly objects: number; readonly whole: number }[];
+}
+
+/** The output of a program, read again only when there is more of it: looking often must cost nothing. */
+class Output {
+  readonly #program: Program;
+  #size = -1;
+  #text = '';
+
+  constructor(program: Program) {
+    this.#program = program;
+  }
+
+  count(part: string): number {
+    const { size } = statSync(this.#program.log);
+    if (size !== this.#size) this.#text = this.#program.output();
+    this.#size = size;
+    return this.#text.split(part).length - 1;
+  }
+}
+
+const PUBLISHED = '"msg":"published"';
+const PASS_SENT = '"msg":"pass sent"';
+
+/** Redis, receiver with link, and sender, as processes of their own on the two sides of a net. No importer: publish is the end. */
+export class Pair {
+  readonly world: World;
+  readonly #net: Net;
+  readonly #options: PairOptions;
+
+  private constructor(world: World, options: PairOptions) {
+    this.world = world;
+    this.#net = options.net;
+    this.#options = options;
+  }
+
+  /** Directories, keys and configurations. Nothing runs yet, so inputs can be made meanwhile. */
+  static async create(options: PairOptions): Promise<Pair> {
+    const { dir, keysFrom, net, settings, byHand, under } = options;
+    const linkPort = options.linkPort ?? (await freePort());
+    const world = await World.create({
+      dir,
+      linkPort,
+      sendTo: { host: net.host, port: linkPort },
+      ...(keysFrom === undefined ? {} : { keysFrom }),
+      on: (side: Side, argv) => {
+        const daemon = argv[2];
+        const front = daemon === 'sender' || daemon === 'receiver' ? (under?.(daemon) ?? []) : [];
+        return net.on(side, [...front, ...argv]);
+      },
+      tune: (configs) => {
+        apply(configs, settings, byHand);
+      },
+    });
+    return new Pair(world, options);
+  }
+
+  async start(): Promise<void> {
+    const { world } = this;
+    world.startRedis();
+    await world.program('redis').line(/Ready to accept connections/);
+    await world.start('receiver');
+    await world.start('sender');
+  }
+
+  get senderRoots(): readonly number[] {
+    return [this.world.program('sender').pid];
+  }
+
+  /** The receiver; link is its child. */
+  get receiverRoots(): readonly number[] {
+    return [this.world.program('receiver').pid];
+  }
+
+  /** A daemon's own status; the answer comes from within its namespace. */
+  async #status<T>(side: Side, path: string): Promise<T | undefined> {
+    const url = this.world.url(side === 'sender' ? 'sender' : 'receiver', path);
+    const [file = '', ...args] = this.#net.on(side, ['curl', '-s', '-m', '5', url]);
+    try {
+      return JSON.parse((await run(file, args, { maxBuffer: 2 ** 26 })).stdout) as T;
+    } catch {
+      return undefined;
+    }
+  }
+
+  async senderStatus(): Promise<SenderStatus> {
+    return (await this.#status<SenderStatus>('sender', '/v1/status')) ?? {};
+  }
+
+  async receiverStatus(): Promise<ReceiverStatus> {
+    return (await this.#status<ReceiverStatus>('isolated', '/v1/status')) ?? {};
+  }
+
+  /** Both sides' status once what happened so far is in it. */
+  async settledStatus(): Promise<{ readonly sender: SenderStatus; readonly link: LinkStatus }> {
+    await delay(2.2 * STATUS_MS);
+    return { sender: await this.senderStatus(), link: (await this.receiverStatus()).link ?? {} };
+  }
+
+  /** Hands a bundle in and measures until it is published, or lost. */
+  async carry(input: Input, name: string): Promise<Outcome> {
+    const { world } = this;
+    const linkPid = world.linkPid();
+    const port = world.ports.link;
+    const before = {
+      published: new Output(world.program('receiver')).count(PUBLISHED),
+      passes: new Output(world.program('sender')).count(PASS_SENT),
+      drops: kernelDrops(linkPid, port),
+      datagrams: (await this.senderStatus()).transmit?.counters?.datagrams ?? 0,
+    };
+    const first = await FirstFrame.watch(
+      (argv) => this.#net.on('sender', argv),
+      this.#net.device,
+      port,
+      announcesBundle,
+    );
+    try {
+      const cpu = this.#cpu();
+      const submittedAt = Date.now();
+      handIn(world, input, name);
+      const lost = await this.#publishedOrLost(before, input.bytes);
+      const publishedAt = Date.now();
+      const used = this.#cpu();
+      const firstDatagramAt = first.at;
+      if (lost !== undefined) {
+        const sentFor = (lost.passSentAt - (firstDatagramAt ?? submittedAt)) / 1000;
+        const datagrams = ((await this.senderStatus()).transmit?.counters?.datagrams ?? 0) - before.datagrams;
+        const frame = this.#options.settings.symbolBytes + 44 + 28 + 38;
+        return { published: false, why: lost.why, offered: sentFor > 0 ? (datagrams * frame * 8) / sentFor : 0 };
+      }
+      if (firstDatagramAt === undefined) throw new Error('published, and no first datagram was seen on the interface');
+      await this.#passSent(before.passes);
+      return {
+        published: true,
+        submittedAt,
+        firstDatagramAt,
+        publishedAt,
+        cpuSender: used.sender - cpu.sender,
+        cpuReceiver: used.receiver - cpu.receiver,
+        cpuMachine: used.machine - cpu.machine,
+        kernelDrops: kernelDrops(linkPid, port) - before.drops,
+      };
+    } finally {
+      await first.stop();
+    }
+  }
+
+  #cpu(): { readonly sender: number; readonly receiver: number; readonly machine: number } {
+    return {
+      sender: cpuSeconds(this.senderRoots),
+      receiver: cpuSeconds(this.receiverRoots),
+      machine: busySeconds(),
+    };
+  }
+
+  #passSent(before: number): Promise<boolean> {
+    const output = new Output(this.world.program('sender'));
+    return until('the pass to be over', 60_000, () => output.count(PASS_SENT) > before || undefined);
+  }
+
+  /** Undefined once the receiver has published; else why not. */
+  async #publishedOrLost(
+    before: { readonly published: number; readonly passes: number },
+    bytes: number,
+  ): Promise<{ readonly why: string; readonly passSentAt: number } | undefined> {
+    const [sender, receiver] = [new Output(this.world.program('sender')), new Output(this.world.program('receiver'))];
+    const deadline = Date.now() + 120_000 + bytes / 2500;
+    let passSentAt = 0;
+    let last = { signature: '', at: 0 };
+    let asked = 0;
+    for (;;) {
+      if (receiver.count(PUBLISHED) > before.published) return undefined;
+      const now = Date.now();
+      if (now > deadline) return { why: 'not published in time', passSentAt: now };
+      if (now - asked > 500) {
+        asked = now;
+        const broken = this.#broken();
+        if (broken !== undefined) throw new Error(broken);
+        if (passSentAt === 0 && sender.count(PASS_SENT) > before.passes) passSentAt = now;
+        if (passSentAt > 0) {
+          const signature = await this.#progress();
+          if (signature !== last.signature) last = { signature, at: now };
+          else if (signature !== '' && now - last.at > STALL_MS) return { why: `lost: ${signature}`, passSentAt };
+        }
+      }
+      await delay(LOOK_MS);
+    }
+  }
+
+  /** What says that no waiting helps. */
+  #broken(): string | undefined {
+    for (const name of ['sender', 'receiver']) {
+      const program = this.world.program(name);
+      const line = program
+        .output()
+        .split('\n')
+        .find((each) => /"msg":"(input refused|quarantined|pass failed|input not taken)/.test(each));
+      if (line !== undefined) return `${name} says: ${line.slice(0, 600)}`;
+      if (program.ended) return `${name} ended: ${program.output().slice(-2000)}`;
+    }
+    return undefined;
+  }
+
+  /** A text that changes while a bundle comes in; empty when all of it is there and only its verification is left. */
+  async #progress(): Promise<string> {
+    const { link, open = [] } = await this.receiverStatus();
+    // A receiver that does not answer now is at work.
+    if (link === undefined) return '';
+    if (open.some(({ objects, whole }) => whole >= objects)) return '';
+    const numbers = link.numbers ?? {};
+    return JSON.stringify({
+      open: open.map(({ objects, whole }) => `${String(whole)} of ${String(objects)} objects`),
+      blocks: numbers.blocks,
+      queued: numbers.spoolQueuedBytes,
+      lost: numbers.lost,
+      kernelDrops: numbers.kernelDrops,
+    });
+  }
+
+  peaks(): { readonly sender: number; readonly receiver: number } {
+    return { sender: peakMiB(this.senderRoots), receiver: peakMiB(this.receiverRoots) };
+  }
+
+  /** The bundle's state as the receiver's ledger has it. */
+  async bundles(): Promise<readonly BundleView[]> {
+    return (await this.#status<{ items: BundleView[] }>('isolated', '/v1/bundles'))?.items ?? [];
+  }
+
+  /** Where the receiver publishes. */
+  get blobs(): string {
+    return join(this.world.dir, 'store/blobs/sha256');
+  }
+
+  async stop(): Promise<void> {
+    await this.world.stop();
+  }
+
+  remove(): void {
+    rmSync(this.world.dir, { recursive: true, force: true });
+  }
+}
