@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EXIT } from '../../packages/base/src/index.ts';
+import type { ConfigCode } from '../../packages/ports/src/index.ts';
 import { makeKeyPair } from '../../packages/trust/src/index.ts';
 import { daemonConfigs } from '../world/configs.ts';
 import { MAIN, NODE } from '../world/world.ts';
@@ -60,7 +61,11 @@ async function sluice(...args: string[]): Promise<{ status: number | null; stdou
 }
 
 /** What a daemon that refuses its configuration does: one sentence on standard error, nothing else, and the status for it. */
-const refused = (sentence: string) => ({ status: EXIT.config, stdout: '', stderr: `sluice: ${sentence}\n` });
+const refused = (sentence: string, code: ConfigCode) => ({
+  status: EXIT.config,
+  stdout: '',
+  stderr: `sluice: ${sentence} (${code})\n`,
+});
 
 /** A policy of the channel, with one thing in it changed. */
 const policy = (broken: Readonly<Record<string, unknown>>): unknown => [
@@ -82,35 +87,38 @@ describe.concurrent.for(DAEMONS)('sluice %s --config FILE', (daemon) => {
   it('names a key that it does not know, and the one that was meant', async () => {
     const file = write(JSON.stringify(config(daemon, { statedirectory: '/x' })));
     expect(await sluice(daemon, '--config', file)).toEqual(
-      refused(`${file}: statedirectory is not a known key; did you mean "stateDirectory"?`),
+      refused(`${file}: statedirectory is not a known key; did you mean "stateDirectory"?`, 'config-invalid'),
     );
   });
 
   it('names a value of the wrong type', async () => {
     const file = write(JSON.stringify(config(daemon, { stateDirectory: 7 })));
     expect(await sluice(daemon, '--config', file)).toEqual(
-      refused(`${file}: stateDirectory must be a path but is 7; write it in double quotes.`),
+      refused(`${file}: stateDirectory must be a path but is 7; write it in double quotes.`, 'config-invalid'),
     );
   });
 
   it('names a key that is missing', async () => {
     const file = write(JSON.stringify(config(daemon, { stateDirectory: undefined })));
     expect(await sluice(daemon, '--config', file)).toEqual(
-      refused(`${file}: stateDirectory is missing; add it (path).`),
+      refused(`${file}: stateDirectory is missing; add it (path).`, 'config-invalid'),
     );
   });
 
   it('names a key that is there twice', async () => {
     const file = write(JSON.stringify(config(daemon)).replace('{', '{"stateDirectory":"/x",'));
     expect(await sluice(daemon, '--config', file)).toEqual(
-      refused(`${file}: stateDirectory is there twice; remove one of the two.`),
+      refused(`${file}: stateDirectory is there twice; remove one of the two.`, 'config-malformed'),
     );
   });
 
   it('names a file that is not there', async () => {
     const file = join(dir, 'nowhere.json');
     expect(await sluice(daemon, '--config', file)).toEqual(
-      refused(`${file}: there is no such file; create it (deploy/ has examples) or name another with --config.`),
+      refused(
+        `${file}: there is no such file; create it (deploy/ has examples) or name another with --config.`,
+        'config-unreadable',
+      ),
     );
   });
 
@@ -119,7 +127,7 @@ describe.concurrent.for(DAEMONS)('sluice %s --config FILE', (daemon) => {
     const { status, stderr } = await sluice(daemon, '--config', file);
     expect([status, stderr.split('\n').length]).toEqual([EXIT.config, 2]);
     expect(stderr).toMatch(`sluice: ${file}: this is not JSON: `);
-    expect(stderr).toMatch(/; mend that place\.\n$/);
+    expect(stderr).toMatch(/; mend that place\. \(config-malformed\)\n$/);
   });
 
   it('says how it is called when the file is not named', async () => {
@@ -232,7 +240,9 @@ describe.concurrent('what keys say together', () => {
   it.for(IN_A_CHANNEL)('is refused in one sentence: %s', async ([, daemon, broken, sentence]) => {
     const file = write(JSON.stringify(config(daemon, broken() as Record<string, unknown>)));
     const { status, stderr } = await sluice(daemon, '--config', file);
-    expect([status, stderr]).toEqual([EXIT.config, `sluice: ${file}: ${sentence()}\n`]);
+    const code =
+      sentence().includes(`names ${dir}`) || sentence().includes('names the secret') ? 'secret-file' : 'config-invalid';
+    expect([status, stderr]).toEqual([EXIT.config, `sluice: ${file}: ${sentence()} (${code})\n`]);
   });
 });
 
@@ -246,7 +256,7 @@ describe('what is no fault of the configuration', () => {
     const { status, stderr } = await sluice('sender', '--config', file);
     taken.close();
     expect(stderr).toBe(
-      `sluice: cannot listen on 127.0.0.1 port ${String(port)} (listen EADDRINUSE: address already in use 127.0.0.1:${String(port)}); free it or set another in the configuration.\n`,
+      `sluice: cannot listen on 127.0.0.1 port ${String(port)} (listen EADDRINUSE: address already in use 127.0.0.1:${String(port)}); free it or set another in the configuration. (http-listen)\n`,
     );
     expect(status).toBe(EXIT.failed);
   });

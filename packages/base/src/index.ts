@@ -12,7 +12,7 @@ export { installShutdown, SHUTDOWN_DEADLINE_MS } from './shutdown.ts';
 export type { ProcessEvents, Shutdown, ShutdownOptions } from './shutdown.ts';
 export { listenUnix, type SocketAccess } from './unixsocket.ts';
 export { Backoff, type BackoffOptions } from './backoff.ts';
-export { attachLines, encodeLine, LINE_BYTES_MAX, LINE_QUEUE_BYTES_MAX } from './lines.ts';
+export { attachLines, encodeLine, LINE_BYTES_MAX, LINE_FAULT_CODES, LINE_QUEUE_BYTES_MAX } from './lines.ts';
 export type { LineFault, LineFaultCode, LineHandlers, LineLimits, LinePeer } from './lines.ts';
 export { connectLines, LINE_CONNECTIONS_MAX, serveLines } from './linesocket.ts';
 export type { LineClient, LineClientOptions, LineServer, LineServerOptions } from './linesocket.ts';

@@ -7,7 +7,8 @@ export const LINE_BYTES_MAX = 64 * 1024;
 export const LINE_QUEUE_BYTES_MAX = 4 * 1024 * 1024;
 
 /** Why a peer's line was refused; its connection is closed then. */
-export type LineFaultCode = 'line-too-long' | 'line-malformed' | 'line-refused';
+export const LINE_FAULT_CODES = ['line-too-long', 'line-malformed', 'line-refused'] as const;
+export type LineFaultCode = (typeof LINE_FAULT_CODES)[number];
 
 export interface LineFault {
   readonly code: LineFaultCode;

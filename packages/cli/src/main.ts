@@ -30,7 +30,8 @@ try {
   process.exitCode = status;
 } catch (error) {
   const text = error instanceof Error ? error.message : String(error);
-  process.stderr.write(`sluice: ${printable(hostile(text, 2000))}\n`);
+  const code = error instanceof OperationalError ? ` (${error.code})` : '';
+  process.stderr.write(`sluice: ${printable(hostile(text, 2000))}${code}\n`);
   const status = statusOf(error);
   if (status === undefined && error instanceof Error) process.stderr.write(`${error.stack ?? ''}\n`);
   process.exit(status ?? EXIT.crash);

@@ -1,5 +1,12 @@
 export { type Migration, openDatabase, transaction } from './database.ts';
 export { type ChainCheck, EventChain, EVENTS_SCHEMA, type LedgerEvent } from './events.ts';
 export { ImporterLedger } from './importer.ts';
-export { type BundleRecord, type BundleState, ReceiverLedger } from './receiver.ts';
-export { type SealedBundle, type SealedObject, SenderLedger, type SealRequest, type SendState } from './sender.ts';
+export { BUNDLE_STATES, type BundleRecord, type BundleState, ReceiverLedger } from './receiver.ts';
+export {
+  SEND_STATES,
+  type SealedBundle,
+  type SealedObject,
+  SenderLedger,
+  type SealRequest,
+  type SendState,
+} from './sender.ts';

@@ -7,7 +7,8 @@ import { EventChain, EVENTS_INDEX, EVENTS_SCHEMA } from './events.ts';
  * receiving: its transport statement holds. published: verified, in the store, in the outbox. queued: its job is in Redis.
  * imported, failed: the importer's receipt says so. quarantined: refused, nothing of it is imported.
  */
-export type BundleState = 'receiving' | 'published' | 'queued' | 'imported' | 'failed' | 'quarantined';
+export const BUNDLE_STATES = ['receiving', 'published', 'queued', 'imported', 'failed', 'quarantined'] as const;
+export type BundleState = (typeof BUNDLE_STATES)[number];
 
 export interface BundleRecord {
   readonly id: Digest;

@@ -12,7 +12,8 @@ export interface SealedObject {
   readonly contentType: 'application/x-tar' | 'application/octet-stream';
 }
 
-export type SendState = 'queued' | 'sending' | 'sent';
+export const SEND_STATES = ['queued', 'sending', 'sent'] as const;
+export type SendState = (typeof SEND_STATES)[number];
 
 /** A bundle as the sender knows it. It cannot know whether it arrived. */
 export interface SealedBundle {

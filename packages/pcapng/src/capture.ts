@@ -2,7 +2,8 @@
 import { SKIP_REASONS, type SkipReason, type UdpDatagram } from './frames.ts';
 
 /** Why reading of a capture stopped. */
-export type CaptureCode = 'not-a-capture' | 'truncated' | 'bad-block' | 'bad-version' | 'too-many-interfaces';
+export const CAPTURE_CODES = ['not-a-capture', 'truncated', 'bad-block', 'bad-version', 'too-many-interfaces'] as const;
+export type CaptureCode = (typeof CAPTURE_CODES)[number];
 
 export interface CapturedDatagram {
   readonly kind: 'datagram';

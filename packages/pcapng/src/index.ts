@@ -6,5 +6,11 @@ export { type SectionDescription } from './write-blocks.ts';
 export { type LogFileHandle, type LogStorage, directoryStorage } from './storage.ts';
 export { logName, logNumber } from './rotation.ts';
 export { type CaptureEnd, type CaptureItem, readChunkLog } from './read.ts';
-export { type CaptureCode, type CaptureCounts, type CaptureFault, type CapturedDatagram } from './capture.ts';
+export {
+  CAPTURE_CODES,
+  type CaptureCode,
+  type CaptureCounts,
+  type CaptureFault,
+  type CapturedDatagram,
+} from './capture.ts';
 export { type SkipReason, type UdpDatagram, SKIP_REASONS } from './frames.ts';

@@ -48,7 +48,6 @@ export const BUNDLE_CODES = [
   'digest-algorithm',
   'signature-invalid',
   'signer-unknown',
-  'algorithm-not-allowed',
   'too-few-release-signatures',
   'channel-mismatch',
   'sequence-repeated',

@@ -21,7 +21,6 @@ export const REGISTRY_CODES = {
   'registry-token-expired': 'transient',
   'registry-conflict': 'transient',
   'registry-answer-malformed': 'transient',
-  'replication-active': 'transient',
   'replication-failed': 'transient',
   'replication-timeout': 'transient',
   'replication-digest-missing': 'operator',

@@ -1,5 +1,5 @@
 import type { Metrics } from '@sluice/chassis';
-import type { ReceiverLedger } from '@sluice/ledger';
+import { BUNDLE_STATES, type ReceiverLedger } from '@sluice/ledger';
 import type { LinkState } from './link-state.ts';
 
 export interface MetricParts {
@@ -9,8 +9,6 @@ export interface MetricParts {
   readonly missing: (channel: string) => readonly number[];
 }
 
-const STATES = ['receiving', 'published', 'queued', 'imported', 'failed', 'quarantined'] as const;
-
 /** What Prometheus sees of receiver and link. Labels come from closed sets only. */
 export function addMetrics(metrics: Metrics, { ledger, link, channels, missing }: MetricParts): void {
   metrics.gauge({
@@ -18,7 +16,7 @@ export function addMetrics(metrics: Metrics, { ledger, link, channels, missing }
     help: 'Bundles in the ledger, by state.',
     labels: ['state'],
     collect: (gauge) => {
-      for (const state of STATES) gauge.set({ state }, ledger.count(state));
+      for (const state of BUNDLE_STATES) gauge.set({ state }, ledger.count(state));
     },
   });
   metrics.gauge({

@@ -20,7 +20,7 @@ import {
   type PageRequest,
   startHttp,
 } from '@sluice/chassis';
-import { ReceiverLedger } from '@sluice/ledger';
+import { BUNDLE_STATES, ReceiverLedger } from '@sluice/ledger';
 import { type LinkToReceiver, parseLinkMessage, type ReceiverToLink } from '@sluice/ports';
 import { openChannels, openStore, readVerifier } from '@sluice/policy';
 import { type ImportQueue, openQueue } from '@sluice/queue';
@@ -240,12 +240,7 @@ function statusOf({ ledger, link, outbox, pipeline, missing, channels }: StatusP
       whole,
     })),
     outbox: { waiting: ledger.outbox().length, queueAvailable: !outbox.unavailable },
-    bundles: Object.fromEntries(
-      (['receiving', 'published', 'queued', 'imported', 'failed', 'quarantined'] as const).map((state) => [
-        state,
-        ledger.count(state),
-      ]),
-    ),
+    bundles: Object.fromEntries(BUNDLE_STATES.map((state) => [state, ledger.count(state)])),
   };
 }
 
