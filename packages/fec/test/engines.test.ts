@@ -2,16 +2,16 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { createCodec } from '@sluice/fec';
+import { ArenaCodec, createCodec } from '@sluice/fec';
+import { Arena } from '@sluice/wasm';
 import { Random } from '../../testkit/src/random.ts';
 import { RELAXED_SIMD_KERNEL } from '../src/kernel.wasm.ts';
-import { ScalarEngine } from '../src/scalar.ts';
-import { openWasmEngine } from '../src/wasm.ts';
-import { SYMBOLS } from './samples.ts';
+import { KINDS, SYMBOLS } from './samples.ts';
 
-const SIMD_KINDS = ['relaxed-simd', 'simd'] as const;
 /** Lengths around the kernel's step of 32 bytes. */
 const EDGES = [1, 2, 15, 16, 17, 31, 32, 33, 47, 48, 63, 64, 65, 95, 97, 1408];
+/** Room for the largest block and all that is made of it. */
+const CANVAS_BYTES = 96 * 1024;
 const scalar = createCodec('scalar');
 
 function shapeOf(random: Random): { k: number; symbolBytes: number; block: Uint8Array } {
@@ -32,8 +32,38 @@ function pick(random: Random, count: number, limit = SYMBOLS): number[] {
   return all.slice(0, count);
 }
 
-describe.each(SIMD_KINDS)('%s', (kind) => {
-  // One codec over all shapes: its memory grows and its tables stay.
+interface Canvas {
+  readonly canvas: Uint8Array;
+  readonly start: number;
+  readonly k: number;
+  readonly symbolBytes: number;
+  readonly stride: number;
+  readonly source: readonly Uint8Array[];
+}
+
+/** Loses some of the source symbols at the start of the canvas and has them made again from repair symbols in their slots. */
+function recoverInPlace(codec: ArenaCodec, random: Random, on: Canvas): void {
+  const { canvas, start, k, symbolBytes, stride, source } = on;
+  const lost = pick(random, random.below(1 + Math.min(k, SYMBOLS - k, 9)), k);
+  const repair = pick(random, lost.length, SYMBOLS - k);
+  const esis = Uint8Array.from({ length: k }, (_, i) => i);
+  const spare = k * stride;
+  const want = canvas.slice();
+  lost.forEach((slot, i) => {
+    esis[slot] = k + (repair[i] ?? 0);
+    const symbol = new Uint8Array(symbolBytes);
+    scalar.encode(Buffer.concat(source), k, symbolBytes, [k + (repair[i] ?? 0)], symbol);
+    canvas.set(symbol, slot * stride);
+  });
+  expect(codec.recoverAt(start, k, symbolBytes, stride, esis, start + spare)).toBe(true);
+  // The spare room is the codec's to use.
+  const end = spare + lost.length * stride;
+  expect(Buffer.compare(canvas.subarray(0, spare), want.subarray(0, spare)), `k ${k}, ESIs ${esis.join()}`).toBe(0);
+  expect(Buffer.compare(canvas.subarray(end), want.subarray(end))).toBe(0);
+}
+
+describe.each(['relaxed-simd', 'simd'] as const)('%s', (kind) => {
+  // One codec over all shapes: its memory and its tables stay.
   const codec = createCodec(kind);
 
   it('is what it was asked to be', () => {
@@ -74,25 +104,6 @@ describe.each(SIMD_KINDS)('%s', (kind) => {
     }
   });
 
-  it('multiplies into the symbols themselves: every row sees them as they were', () => {
-    const engine = openWasmEngine(kind)!;
-    const plain = new ScalarEngine();
-    for (let seed = 1; seed <= 60; seed += 1) {
-      const random = new Random(seed);
-      const { k, symbolBytes, block } = shapeOf(random);
-      const rows = Array.from({ length: 1 + random.below(Math.min(k, 9)) }, () => random.bytes(k));
-      // Rows of zeros and ones too, which the tables treat as any other.
-      rows[0]?.fill(seed % 2);
-      const slots = pick(random, rows.length, k);
-      const [apart, want, got] = [block.slice(), block.slice(), block.slice()];
-      plain.multiply(rows, block, symbolBytes, apart, slots);
-      plain.multiply(rows, want, symbolBytes, want, slots);
-      engine.multiply(rows, got, symbolBytes, got, slots);
-      expect(Buffer.compare(want, apart), `scalar, seed ${seed}`).toBe(0);
-      expect(Buffer.compare(got, want), `seed ${seed}`).toBe(0);
-    }
-  });
-
   it('keeps nothing of a longer block that came before', () => {
     const random = new Random(7);
     const fresh = createCodec(kind);
@@ -103,6 +114,54 @@ describe.each(SIMD_KINDS)('%s', (kind) => {
     codec.encode(short, 3, 20, [3, 4, 5, 6, 7, 8, 9], after);
     fresh.encode(short, 3, 20, [3, 4, 5, 6, 7, 8, 9], before);
     expect(after).toEqual(before);
+  });
+});
+
+describe.each(KINDS)('in an arena, %s', (kind) => {
+  it('makes and recovers symbols where they lie in an arena, and touches nothing else there', () => {
+    const random = new Random(77);
+    const arena = Arena.create(2 ** 20);
+    const inPlace = new ArenaCodec(arena, kind);
+    const start = arena.take(CANVAS_BYTES);
+    const canvas = arena.view(start, CANVAS_BYTES);
+    canvas.set(random.bytes(CANVAS_BYTES));
+    for (let turn = 0; turn < 60; turn += 1) {
+      const k = 1 + random.below(random.chance(0.3) ? 250 : 40);
+      const symbolBytes = 32 * (1 + random.below(8));
+      const stride = symbolBytes + 16 * random.below(4);
+      const esis = Uint8Array.from(pick(random, 1 + random.below(12)));
+      canvas.set(random.bytes(k * stride));
+      const source = Array.from({ length: k }, (_, j) => canvas.slice(j * stride, j * stride + symbolBytes));
+      const outs = Array.from(esis, (_, i) => k * stride + 8 + i * (symbolBytes + 24));
+      const want = canvas.slice();
+      esis.forEach((esi, i) => {
+        const symbol = new Uint8Array(symbolBytes);
+        scalar.encode(Buffer.concat(source), k, symbolBytes, [esi], symbol);
+        if (esi >= k) want.set(symbol, outs[i]);
+      });
+      const addresses = outs.map((at) => start + at);
+      // The second time by the list that it knows.
+      inPlace.encodeAt(start, k, symbolBytes, stride, esis, addresses);
+      inPlace.encodeAt(start, k, symbolBytes, stride, esis, addresses);
+      expect(Buffer.compare(canvas, want), `turn ${turn}: k ${k}, E ${symbolBytes}, ESIs ${esis.join()}`).toBe(0);
+      recoverInPlace(inPlace, random, { canvas, start, k, symbolBytes, stride, source });
+    }
+  });
+
+  it('takes one list of ESIs for blocks of several lengths', () => {
+    const arena = Arena.create(2 ** 20);
+    const inPlace = new ArenaCodec(arena, kind);
+    const at = arena.take(64 * 100);
+    const esis = Uint8Array.of(4, 9, 30);
+    for (const k of [4, 9, 31, 4, 5]) {
+      const source = new Random(k).bytes(k * 64);
+      const want = new Uint8Array(3 * 64);
+      scalar.encode(source, k, 64, esis, want);
+      arena.bytes.set(source, at);
+      const outs = Array.from(esis, (esi, i) => at + (esi < k ? esi : 50 + i) * 64);
+      inPlace.encodeAt(at, k, 64, 64, esis, outs);
+      expect(Buffer.concat(outs.map((out) => arena.view(out, 64))).compare(want), `k ${k}`).toBe(0);
+    }
   });
 });
 
@@ -133,7 +192,7 @@ describe('createCodec', () => {
     const out = new Uint8Array(4);
     codec.encode(Uint8Array.of(1, 8, 15, 22), 4, 1, [4, 5, 6, 7], out);
     expect([...out]).toEqual([252, 38, 89, 124]);
-    for (const kind of ['wasm', ...SIMD_KINDS] as const)
+    for (const kind of ['wasm', 'relaxed-simd', 'simd'] as const)
       expect(() => createCodec(kind)).toThrow(`cannot run the ${kind} kernel; ask for the codec kind auto`);
   });
 
