@@ -16,7 +16,10 @@ export class SessionFile {
     this.#path = join(directory, 'highest-live-tsi');
   }
 
-  /** 0 when there is none yet. Throws when the file is there and says nothing sensible: then an operator must look. */
+  /**
+   * 0 when there is none yet. @throws OperationalError `session-file` when the file is there and says nothing sensible: then
+   * an operator must look
+   */
   read(): number {
     let text: string;
     try {
@@ -36,7 +39,9 @@ export class SessionFile {
     return tsi;
   }
 
+  /** Never goes back: a lower session than the one on disk is left out. */
   write(tsi: number): void {
+    if (tsi <= this.read()) return;
     const temporary = `${this.#path}.new`;
     const file = openSync(temporary, 'w', 0o600);
     try {
