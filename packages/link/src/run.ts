@@ -14,6 +14,7 @@ import { ChunkLog, directoryStorage } from '@sluice/pcapng';
 import { LINK_PROTOCOL, type LinkToReceiver, parseReceiverMessage, type ReceiverToLink } from '@sluice/ports';
 import { makeLinkKey, parseLinkKey } from '@sluice/trust';
 import { openSource, unixDatagramSend } from '@sluice/udp';
+import { Announcer } from './announcer.ts';
 import { linkConfig, type LinkConfig } from './config.ts';
 import { LinkPipeline } from './pipeline.ts';
 import { SessionFile } from './session-file.ts';
@@ -21,8 +22,10 @@ import { SessionFile } from './session-file.ts';
 const STATUS_MS = 1000;
 /** The main loop must turn at least this often, or the watchdog is not petted. */
 const STALL_MS = 3000;
-/** Objects named to a receiver that connects, at a time. */
-const ANNOUNCE_BATCH = 200;
+/** Objects of the past that are remembered as taken. */
+const DONE_MARKS = 200_000;
+/** Objects whose progress is told, at a time. */
+const PROGRESS_OBJECTS = 200;
 
 /** What `sluice link --config FILE` does. */
 export async function runLink(configFile: string): Promise<void> {
@@ -40,6 +43,10 @@ export async function runLink(configFile: string): Promise<void> {
   shutdown.add('chunk log', () => chunkLog.close());
   // Messages before the connection wait in the client; it is made after the pipeline, which it feeds.
   const receiver: { client?: LineClient<LinkToReceiver> } = {};
+  const announcer = new Announcer(
+    () => pipeline.whole(),
+    (message) => receiver.client?.send(message) ?? false,
+  );
   const pipeline = new LinkPipeline({
     keys: config.keys.map(({ asid, channel, algorithm, keyFile }) =>
       makeLinkKey({ asid, channel, algorithm, key: parseLinkKey(keyFile.text()) }),
@@ -50,14 +57,17 @@ export async function runLink(configFile: string): Promise<void> {
       unsignedBytesHeld: config.limits.unsignedBytesHeld,
       spoolBytes: config.limits.spoolBytes,
       queueBytes: config.limits.spoolQueueBytes,
+      doneMarks: DONE_MARKS,
     },
     sessionFile: new SessionFile(config.stateDirectory),
     chunkLog,
     logger,
-    toReceiver: (message) => void receiver.client?.send(message),
+    toReceiver: (message) => {
+      announcer.say(message);
+    },
   });
   shutdown.add('spool', () => pipeline.spool.close());
-  const connected = connectReceiver(config, pipeline, () => ({
+  const connected = connectReceiver(config, pipeline, announcer, () => ({
     type: 'hello',
     protocol: LINK_PROTOCOL,
     tsi: pipeline.machine.highestLive,
@@ -74,6 +84,7 @@ export async function runLink(configFile: string): Promise<void> {
     pipeline.tick();
     connected.send(statusMessage(pipeline, chunkLog, source.kernelDrops()));
     for (const message of progress(pipeline)) connected.send(message);
+    announcer.tick();
   }, STATUS_MS);
   shutdown.add('status', () => {
     clearInterval(timer);
@@ -126,10 +137,10 @@ const DOCUMENTED = { sourceAddress: '192.0.2.1', destinationAddress: '192.0.2.2'
 function connectReceiver(
   config: LinkConfig,
   pipeline: LinkPipeline,
+  announcer: Announcer,
   hello: () => LinkToReceiver,
 ): LineClient<LinkToReceiver> {
-  let round = 0;
-  const client = connectLines<ReceiverToLink, LinkToReceiver>({
+  return connectLines<ReceiverToLink, LinkToReceiver>({
     path: config.receiverSocket,
     parse: (value) => {
       const message = parseReceiverMessage(value);
@@ -139,22 +150,8 @@ function connectReceiver(
     },
     onMessage: (message) => pipeline.obey(message),
     hello: () => [hello()],
-    onConnect: () => {
-      round += 1;
-      void announce(round);
-    },
+    onConnect: () => void announcer.announce(),
   });
-  // A few at a time, so that a spool of many objects does not overflow the queue; a new connection starts over.
-  const announce = async (mine: number): Promise<void> => {
-    let said = 0;
-    for (const message of [...pipeline.whole()]) {
-      while (round === mine && !client.send(message)) await new Promise((resolve) => setTimeout(resolve, 50));
-      if (round !== mine) return;
-      said += 1;
-      if (said % ANNOUNCE_BATCH === 0) await new Promise((resolve) => setImmediate(resolve));
-    }
-  };
-  return client;
 }
 
 function statusMessage(pipeline: LinkPipeline, chunkLog: ChunkLog, kernelDrops: number): LinkToReceiver {
@@ -181,10 +178,13 @@ function statusMessage(pipeline: LinkPipeline, chunkLog: ChunkLog, kernelDrops: 
   };
 }
 
-/** How far the objects under way are. */
+/** How far the objects under way are, or the first of very many. */
 function* progress(pipeline: LinkPipeline): Generator<LinkToReceiver> {
+  let told = 0;
   for (const object of pipeline.machine.objects()) {
     if (object.whole) continue;
+    told += 1;
+    if (told > PROGRESS_OBJECTS) return;
     const { channel, digest, size } = object.info;
     yield { type: 'progress', channel, digest, size, blocks: object.partition.blocks, stored: object.storedBlocks };
   }

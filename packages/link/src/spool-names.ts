@@ -1,4 +1,4 @@
-import type { ContentType } from '@sluice/alc';
+import { type ContentType, fitsBlocks, isSymbolBytes, MAX_BLOCK_MAX, OBJECT_BYTES_MAX } from '@sluice/alc';
 import type { Digest } from '@sluice/ports';
 
 /** What an object is, as the end of its file name tells it. */
@@ -25,24 +25,20 @@ export interface SpoolName {
   readonly state: SpoolState;
 }
 
-const NAME = /^([0-9a-f]{64})-(\d{1,13})-(\d{1,4})-(\d{1,3})\.(statement|pack|blob)\.(part|map|whole|done)$/;
+const NAME =
+  /^([0-9a-f]{64})-([1-9]\d{0,12})-([1-9]\d{0,3})-([1-9]\d{0,2})\.(statement|pack|blob)\.(part|map|whole|done)$/;
 
 export const fileName = (key: string, contentType: ContentType, state: SpoolState): string =>
   `${key}.${KINDS[contentType]}.${state}`;
 
-/** What a file name in the spool says, or undefined when it is none of ours. */
+/** What a file name in the spool says, or undefined when it is none of ours: no object that we take has it. */
 export function parseFileName(name: string): SpoolName | undefined {
-  const [, hex, size, symbolBytes, maxBlock, kind, state] = NAME.exec(name) ?? [];
-  if (hex === undefined || kind === undefined || state === undefined) return undefined;
+  const [, hex, length, symbol, block, kind, state] = NAME.exec(name) ?? [];
   const contentType = (Object.keys(KINDS) as ContentType[]).find((type) => KINDS[type] === kind);
-  if (contentType === undefined) return undefined;
-  return {
-    key: `${hex}-${size ?? ''}-${symbolBytes ?? ''}-${maxBlock ?? ''}`,
-    digest: `sha256:${hex}`,
-    size: Number(size),
-    symbolBytes: Number(symbolBytes),
-    maxBlock: Number(maxBlock),
-    contentType,
-    state: state as SpoolState,
-  };
+  if (hex === undefined || contentType === undefined || state === undefined) return undefined;
+  const [size, symbolBytes, maxBlock] = [Number(length), Number(symbol), Number(block)];
+  if (size > OBJECT_BYTES_MAX || !isSymbolBytes(symbolBytes) || maxBlock > MAX_BLOCK_MAX) return undefined;
+  if (!fitsBlocks(size, symbolBytes, maxBlock)) return undefined;
+  const key = `${hex}-${String(size)}-${String(symbolBytes)}-${String(maxBlock)}`;
+  return { key, digest: `sha256:${hex}`, size, symbolBytes, maxBlock, contentType, state: state as SpoolState };
 }

@@ -1,6 +1,7 @@
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { blockLength, partition } from '@sluice/fec';
+import { blockBytes, partition } from '@sluice/fec';
 import type { DatagramCode, Digest, LinkAlarm } from '@sluice/ports';
 import { type ObjectInfo, spoolKey, type SpoolPort } from '@sluice/transfer';
 import { fileName, parseFileName, type SpoolName, type SpoolState } from './spool-names.ts';
@@ -13,6 +14,8 @@ export interface SpoolLimits {
   readonly spoolBytes: number;
   /** Bytes of blocks waiting to be written. */
   readonly queueBytes: number;
+  /** `done` marks kept, the oldest go: an object without one is gathered again when it comes again. */
+  readonly doneMarks: number;
 }
 
 /** One object in the spool. */
@@ -32,22 +35,27 @@ export interface SpoolEntry {
 export interface SpoolEvents {
   /** All blocks are on disk, synced, under the final name. */
   readonly onWhole: (entry: SpoolEntry, path: string) => void;
-  /** Blocks that were taken could not be written: they are wanted again. */
+  /** Blocks that were taken could not be written, or had to make room: they are wanted again. */
   readonly onLost: (entry: SpoolEntry) => void;
   readonly onAlarm: (code: LinkAlarm, detail: string) => void;
 }
 
-/** Most `done` marks kept a channel. */
-const DONE_MARKS = 100_000;
+const isStatement = ({ contentType }: Pick<ObjectInfo, 'contentType'>): boolean =>
+  contentType === 'application/vnd.dsse.envelope.v1+json';
+
+const isSet = (bits: Uint8Array, sbn: number): boolean => ((bits[sbn >>> 3] ?? 0) & (1 << (sbn & 7))) !== 0;
 
 /** Stop 12: whole blocks into files, each block's bit durable only after its bytes are. Calls never wait for the disk. */
 export class FileSpool implements SpoolPort {
   readonly #root: string;
   readonly #limits: SpoolLimits;
+  readonly #events: SpoolEvents;
   readonly #entries = new Map<string, SpoolEntry>();
   readonly #allowed = new Set<string>();
   /** Bytes held by objects that no statement has allowed yet, by channel. */
   readonly #unsigned = new Map<string, number>();
+  /** Entries that are done, oldest first. */
+  readonly #marks = new Set<SpoolEntry>();
   readonly #writer: SpoolWriter;
   #bytes = 0;
 
@@ -55,6 +63,7 @@ export class FileSpool implements SpoolPort {
   constructor(root: string, channels: readonly string[], limits: SpoolLimits, events: SpoolEvents) {
     this.#root = root;
     this.#limits = limits;
+    this.#events = events;
     this.#writer = new SpoolWriter({
       path: (entry, state) => this.path(entry, state),
       onWhole: (entry) => {
@@ -62,12 +71,15 @@ export class FileSpool implements SpoolPort {
         events.onWhole(entry, this.path(entry, 'whole'));
       },
       onLost: (entry, lost) => {
+        // One that went meanwhile is not counted any more.
+        if (entry.state !== 'part') return;
         this.#unstore(entry, lost);
         events.onLost(entry);
       },
       onAlarm: events.onAlarm,
     });
     for (const channel of channels) this.#scan(channel);
+    this.#restoreMarks();
   }
 
   /** Bytes in the spool; blocks waiting for the disk. */
@@ -93,7 +105,7 @@ export class FileSpool implements SpoolPort {
     const name = `${info.channel}/${spoolKey(info)}`;
     const known = this.#entries.get(name);
     if (known !== undefined) return known.state === 'part' ? { stored: known.stored } : 'complete';
-    if (this.#bytes + info.size > this.#limits.spoolBytes) return 'budget';
+    if (!isStatement(info) && this.#bytes + info.size > this.#limits.spoolBytes) return 'budget';
     const { blocks } = partition(info.size, info.symbolBytes, info.maxBlock);
     const stored = new Uint8Array(Math.ceil(blocks / 8));
     const entry: SpoolEntry = {
@@ -113,16 +125,13 @@ export class FileSpool implements SpoolPort {
   block(info: ObjectInfo, sbn: number, offset: number, bytes: Uint8Array): 'stored' | DatagramCode {
     const entry = this.#entries.get(`${info.channel}/${spoolKey(info)}`);
     if (entry === undefined) return 'budget';
-    if (entry.state !== 'part') return 'stored';
+    if (entry.state !== 'part' || isSet(entry.stored, sbn)) return 'stored';
     if (this.#writer.queuedBytes + bytes.length > this.#limits.queueBytes) return 'memory-limit';
-    if (this.#bytes + bytes.length > this.#limits.spoolBytes) return 'budget';
-    if (!this.#isAllowed(entry) && this.#held(entry.channel) + bytes.length > this.#limits.unsignedBytesHeld) {
-      return 'budget';
-    }
+    if (!this.#fits(entry, bytes.length) && !this.#makeRoom(entry, bytes.length)) return 'budget';
     entry.stored[sbn >>> 3] = (entry.stored[sbn >>> 3] ?? 0) | (1 << (sbn & 7));
     entry.storedBlocks += 1;
     this.#count(entry, bytes.length);
-    this.#writer.add({ entry, sbn, offset, bytes: bytes.slice() });
+    this.#writer.add({ entry, sbn, offset, bytes: new Uint8Array(bytes) });
     return 'stored';
   }
 
@@ -140,7 +149,11 @@ export class FileSpool implements SpoolPort {
     const marks = known.filter((entry) => entry.state === 'done');
     for (const entry of marks) {
       this.#entries.delete(`${channel}/${entry.key}`);
-      rmSync(this.path(entry, 'done'), { force: true });
+      this.#marks.delete(entry);
+      // Where it cannot be removed it counts again after a restart, and is taken off again.
+      this.#try(() => {
+        rmSync(this.path(entry, 'done'), { force: true });
+      });
     }
     return marks;
   }
@@ -164,11 +177,59 @@ export class FileSpool implements SpoolPort {
     const entry = this.#entries.get(`${channel}/${key}`);
     if (entry === undefined) return;
     this.#count(entry, -entry.bytes);
-    this.#allowed.delete(`${channel}/${entry.info.digest}`);
+    // What is forgotten is still wanted, and keeps its leave.
+    if (leave === 'done') this.#allowed.delete(`${channel}/${entry.info.digest}`);
     // `done` also keeps the writer from what still waits for an object that is forgotten.
     entry.state = 'done';
     if (leave === undefined) this.#entries.delete(`${channel}/${key}`);
-    await this.#writer.remove(entry, leave);
+    else this.#mark(entry);
+    try {
+      await this.#writer.remove(entry, leave);
+    } catch (error) {
+      // The files that stay are found by the next start, and settled once more.
+      this.#events.onAlarm('spool-io', (error as Error).message);
+    }
+  }
+
+  #mark(entry: SpoolEntry): void {
+    this.#marks.add(entry);
+    for (const oldest of this.#marks) {
+      if (this.#marks.size <= this.#limits.doneMarks) break;
+      this.#marks.delete(oldest);
+      this.#entries.delete(`${oldest.channel}/${oldest.key}`);
+      void rm(this.path(oldest, 'done'), { force: true }).catch(() => undefined);
+    }
+  }
+
+  #try(call: () => void): void {
+    try {
+      call();
+    } catch (error) {
+      this.#events.onAlarm('spool-io', (error as Error).message);
+    }
+  }
+
+  #fits(entry: SpoolEntry, bytes: number): boolean {
+    if (this.#bytes + bytes > this.#limits.spoolBytes) return false;
+    return this.#isAllowed(entry) || this.#held(entry.channel) + bytes <= this.#limits.unsignedBytesHeld;
+  }
+
+  /**
+   * Without statements nothing is ever allowed: for them, what none has allowed yet goes, blobs first, oldest first. A later
+   * pass brings it again. So what is left of bundles that never came to their end cannot close a channel.
+   */
+  #makeRoom(entry: SpoolEntry, bytes: number): boolean {
+    if (!isStatement(entry.info) || entry.bytes + bytes > this.#limits.unsignedBytesHeld) return false;
+    const others = [...this.#entries.values()].filter(
+      (other) => other !== entry && other.channel === entry.channel && other.bytes > 0 && !this.#isAllowed(other),
+    );
+    others.sort((a, b) => Number(isStatement(a.info)) - Number(isStatement(b.info)));
+    for (const other of others) {
+      if (this.#fits(entry, bytes)) break;
+      void this.forget(other.channel, other.key);
+      this.#events.onLost(other);
+    }
+    return this.#fits(entry, bytes);
   }
 
   #isAllowed(entry: SpoolEntry): boolean {
@@ -200,15 +261,21 @@ export class FileSpool implements SpoolPort {
   #scan(channel: string): void {
     const directory = join(this.#root, channel);
     mkdirSync(directory, { recursive: true, mode: 0o2770 });
-    const names = readdirSync(directory)
-      .map((name) => ({ name, parsed: parseFileName(name) }))
+    const names = readdirSync(directory, { withFileTypes: true })
+      .filter((file) => file.isFile())
+      .map(({ name }) => ({ name, parsed: parseFileName(name) }))
       .filter((file): file is { name: string; parsed: SpoolName } => file.parsed !== undefined);
-    const done = names.filter(({ parsed }) => parsed.state === 'done');
-    for (const { name } of done.slice(0, Math.max(0, done.length - DONE_MARKS))) rmSync(join(directory, name));
     // A mark or a whole file wins over what is left of its making.
     const rank = { done: 0, whole: 1, part: 2, map: 3 };
     names.sort((a, b) => rank[a.parsed.state] - rank[b.parsed.state]);
     for (const { name, parsed } of names) this.#restore(channel, join(directory, name), parsed);
+  }
+
+  /** Marks of all channels in the order in which they were made. */
+  #restoreMarks(): void {
+    const done = [...this.#entries.values()].filter(({ state }) => state === 'done');
+    const dated = done.map((entry) => ({ entry, at: statSync(this.path(entry, 'done')).mtimeMs }));
+    for (const { entry } of dated.sort((a, b) => a.at - b.at)) this.#mark(entry);
   }
 
   #restore(channel: string, path: string, parsed: SpoolName): void {
@@ -248,7 +315,7 @@ export class FileSpool implements SpoolPort {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     }
     for (let sbn = 0; sbn < entry.blocks; sbn += 1) {
-      if (((entry.stored[sbn >>> 3] ?? 0) & (1 << (sbn & 7))) !== 0) entry.storedBlocks += 1;
+      if (isSet(entry.stored, sbn)) entry.storedBlocks += 1;
     }
   }
 
@@ -258,9 +325,8 @@ export class FileSpool implements SpoolPort {
     const shape = partition(entry.info.size, entry.info.symbolBytes, entry.info.maxBlock);
     let bytes = 0;
     for (let sbn = 0; sbn < entry.blocks; sbn += 1) {
-      if (((entry.stored[sbn >>> 3] ?? 0) & (1 << (sbn & 7))) !== 0)
-        bytes += blockLength(shape, sbn) * shape.symbolBytes;
+      if (isSet(entry.stored, sbn)) bytes += blockBytes(shape, sbn);
     }
-    return Math.min(bytes, entry.info.size);
+    return bytes;
   }
 }
