@@ -1,3 +1,4 @@
+import { tsiClass } from '@sluice/alc';
 import type { Logger } from '@sluice/base';
 import { createCodec } from '@sluice/fec';
 import type { ChunkLog } from '@sluice/pcapng';
@@ -44,6 +45,8 @@ export class LinkPipeline {
   readonly #verdicts: Verdict[] = [];
   readonly #alarmed = new Set<string>();
   #batches = 0;
+  /** The live session that is not on disk yet. */
+  #unwritten: number | undefined;
 
   constructor(parts: PipelineParts) {
     this.#parts = parts;
@@ -110,6 +113,18 @@ export class LinkPipeline {
     this.machine.tick(nowNs());
     // A named state is told again while it lasts, once a second.
     this.#alarmed.clear();
+    if (this.#unwritten !== undefined) this.#remember(this.#unwritten);
+  }
+
+  /** Makes the session durable. A disk that does not take it is no reason to stop receiving: it is tried again. */
+  #remember(tsi: number): void {
+    try {
+      this.#parts.sessionFile.write(tsi);
+      this.#unwritten = undefined;
+    } catch (error) {
+      this.#unwritten = tsi;
+      this.#alarm('session-unwritten', (error as Error).message);
+    }
   }
 
   #take(batch: ReceivedBatch): void {
@@ -122,10 +137,10 @@ export class LinkPipeline {
   }
 
   #hear(event: ReceiveEvent): void {
-    const { logger, sessionFile, toReceiver } = this.#parts;
+    const { logger, toReceiver } = this.#parts;
     switch (event.type) {
       case 'session':
-        if (event.tsi < 2 ** 30) sessionFile.write(event.tsi);
+        if (tsiClass(event.tsi) === 'live') this.#remember(event.tsi);
         logger.info({ session: event.tsi }, 'session accepted');
         break;
       case 'epoch-went-back':

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { spoolKey } from '@sluice/transfer';
@@ -132,6 +132,24 @@ describe('what a restart remembers', () => {
     function link(feed: Feed): void {
       second.source.give(feed.pass(feed.order([STATEMENT], [])));
     }
+  });
+
+  it('a session that cannot be written down is received all the same, with an alarm, until it can', async () => {
+    const directory = scratch();
+    const link = new Link(directory);
+    renameSync(join(directory, 'state'), join(directory, 'away'));
+    const feed = new Feed(SESSION);
+    link.source.give(feed.pass(feed.order([STATEMENT], [])));
+    await until(() => link.objects.length === 1);
+    const alarms = (): string[] => link.said.flatMap((message) => (message.type === 'alarm' ? [message.code] : []));
+    expect(alarms()).toEqual(['session-unwritten']);
+    link.pipeline.tick();
+    expect(alarms()).toEqual(['session-unwritten', 'session-unwritten']);
+    renameSync(join(directory, 'away'), join(directory, 'state'));
+    link.pipeline.tick();
+    link.pipeline.tick();
+    expect(alarms()).toHaveLength(2);
+    expect(readFileSync(join(directory, 'state/highest-live-tsi'), 'utf8')).toBe(`${SESSION}\n`);
   });
 
   it('a media session neither replaces the live one nor is written down', () => {
