@@ -87,8 +87,7 @@ export class ReceiverPipeline {
   async object(object: SpooledObject): Promise<void> {
     if (!this.#parts.channels.has(object.channel)) return;
     this.#inventory.add(object);
-    if (object.contentType === STATEMENT_TYPE)
-      await this.#statements.take(() => this.#tried(object, () => this.#statement(object)));
+    if (object.contentType === STATEMENT_TYPE) await this.#judge(object);
     else if (this.#over.has(`${object.channel}/${object.digest}`)) this.#settle(object);
     else {
       for (const bundle of this.#open.values()) {
@@ -101,6 +100,16 @@ export class ReceiverPipeline {
   async idle(): Promise<void> {
     await this.#statements.idle();
     await this.#bundles.idle();
+  }
+
+  /** Link names a whole object once: where the world fails, asking again is ours. */
+  async #judge(object: SpooledObject): Promise<void> {
+    const done = await this.#statements.take(() => this.#tried(object, () => this.#statement(object)));
+    if (done) return;
+    const timer = setTimeout(() => {
+      if (this.#inventory.get(object.channel, object.digest) === object) void this.#judge(object);
+    }, RETRY_MS);
+    timer.unref();
   }
 
   async #statement(object: SpooledObject): Promise<void> {
