@@ -1,3 +1,4 @@
+import { OperationalError } from '@sluice/ports';
 import { EXIT } from './exit.ts';
 import type { Logger } from './log.ts';
 import type { Notifier } from './notify.ts';
@@ -37,7 +38,8 @@ export interface Shutdown {
 /**
  * SIGTERM and SIGINT stop in order and exit 0; a step that fails makes it 1, one that hangs beyond the deadline 75.
  * A second signal exits at once (128 + its number). An uncaught error or unhandled rejection is our own mistake: it is
- * logged and the process exits 70 without running the steps, since the state is no longer one that we designed.
+ * logged and the process exits 70 without running the steps, since the state is no longer one that we designed. An
+ * uncaught failure of the world (a full disk under the ledger) ends the process likewise, with 1.
  */
 export function installShutdown(options: ShutdownOptions): Shutdown {
   const { logger, notifier, deadlineMs = SHUTDOWN_DEADLINE_MS } = options;
@@ -81,6 +83,11 @@ export function installShutdown(options: ShutdownOptions): Shutdown {
     else void stop(name);
   };
   const onCrash = (err: unknown): void => {
+    if (err instanceof OperationalError) {
+      logger.fatal({ err, code: err.code }, 'the process cannot go on; started again it takes up its work');
+      host.exit(EXIT.failed);
+      return;
+    }
     logger.fatal({ err }, 'uncaught error: this is a mistake in Sluice, please report it');
     host.exit(EXIT.crash);
   };

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { OperationalError } from '@sluice/ports';
 import {
   createJsonLogger,
   createNotifier,
@@ -240,6 +241,14 @@ describe('the shutdown', () => {
     expect(step).not.toHaveBeenCalled();
     shutdown.uninstall();
     expect(host.handlers.size).toBe(0);
+  });
+
+  it('ends with 1, and blames nobody, when a failure of the world was not caught', () => {
+    const { host } = setUp();
+    host.emit('uncaughtException', new OperationalError('ledger-full', 'the disk is full', { retryable: true }));
+    expect(host.exits).toEqual([EXIT.failed]);
+    expect(lines.at(-1)).toContain('"code":"ledger-full"');
+    expect(lines.at(-1)).not.toContain('mistake');
   });
 });
 
