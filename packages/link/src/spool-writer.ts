@@ -173,8 +173,21 @@ export class SpoolWriter {
 
   async #erase(entry: SpoolEntry, leave: 'done' | undefined): Promise<void> {
     await this.#shut(entry);
-    if (leave !== undefined) await (await open(this.#parts.path(entry, leave), 'w', FILE_MODE)).close();
+    const marked = leave === undefined || (await this.#mark(entry, leave));
     for (const state of ['part', 'map', 'whole'] as const) await rm(this.#parts.path(entry, state), { force: true });
+    // Without a mark the object is gathered once more, which costs time alone.
+    if (!marked) await this.#mark(entry, leave);
+  }
+
+  /** False where the disk has no room for one more file. */
+  async #mark(entry: SpoolEntry, state: 'done'): Promise<boolean> {
+    try {
+      await (await open(this.#parts.path(entry, state), 'w', FILE_MODE)).close();
+      return true;
+    } catch (error) {
+      if (isFull(error)) return false;
+      throw error;
+    }
   }
 }
 

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { spoolKey } from '@sluice/transfer';
@@ -8,12 +8,13 @@ import { scratch, Told, until } from './tools.ts';
 
 const isRoot = process.getuid?.() === 0;
 const SMALL = 512 * 1024;
+const INODES = 20;
 
 describe.skipIf(!isRoot)(`a spool on a full disk${isRoot ? '' : ': mounting needs root'}`, () => {
   /** A file system of 512 KiB. */
-  function small(): string {
+  function small(options = ''): string {
     const root = scratch();
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${SMALL}`, 'tmpfs', root]);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${SMALL}${options}`, 'tmpfs', root]);
     onTestFinished(() => {
       execFileSync('umount', ['-l', root]);
     });
@@ -63,5 +64,18 @@ describe.skipIf(!isRoot)(`a spool on a full disk${isRoot ? '' : ': mounting need
     await until(() => told.whole.length === 2);
     expect(digestOf(readFileSync(told.whole[1]!.path))).toBe(digestOf(b));
     expect(told.alarms).toHaveLength(length);
+  });
+
+  it('is emptied even where no further file can be made, not even a mark', async () => {
+    const root = small(`,nr_inodes=${INODES}`);
+    const told = new Told(root);
+    const bytes = bytesOf('taken', BLOCK_BYTES);
+    told.take(objectOf(bytes), bytes);
+    await until(() => told.whole.length === 1);
+    expect(() => {
+      for (let i = 0; i < INODES; i += 1) writeFileSync(join(root, `other-${i}`), '');
+    }).toThrow('ENOSPC');
+    await told.spool.settle('prod', spoolKey(objectOf(bytes)));
+    expect(readdirSync(join(root, 'prod')).map((name) => name.replace(/^.*\./, ''))).toEqual(['done']);
   });
 });
