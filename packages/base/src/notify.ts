@@ -1,4 +1,3 @@
-import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { oneLine } from './text.ts';
 
@@ -8,14 +7,15 @@ import { oneLine } from './text.ts';
  */
 export type NotifySend = (socketPath: string, message: string) => void | Promise<void>;
 
-const run = promisify(execFile);
 /** How long the systemd-notify program may take. */
 const NOTIFY_PROGRAM_TIMEOUT_MS = 5000;
 const STATUS_MAX = 256;
 
 /** Sends through the `systemd-notify` program, which waits until systemd has taken the message. The unit needs NotifyAccess=all. */
 export const notifyByProgram: NotifySend = async (socketPath, message) => {
-  await run('systemd-notify', message.split('\n'), {
+  // Loaded where it is needed: most daemons start no program.
+  const { execFile } = await import('node:child_process');
+  await promisify(execFile)('systemd-notify', message.split('\n'), {
     env: { ...process.env, NOTIFY_SOCKET: socketPath },
     timeout: NOTIFY_PROGRAM_TIMEOUT_MS,
   });

@@ -31,7 +31,8 @@ const PROGRESS_OBJECTS = 200;
 export async function runLink(configFile: string): Promise<void> {
   const config = loadConfig(configFile, linkConfig);
   const logger = createJsonLogger('link');
-  const notifier = createNotifier({ send: unixDatagramSend });
+  // Portable means no native code at all: then a program speaks to systemd.
+  const notifier = createNotifier(config.io === 'portable' ? {} : { send: unixDatagramSend });
   const shutdown = installShutdown({ logger, notifier });
   if (process.env.SLUICE_SUPERVISED === '1') {
     process.stdin.resume();

@@ -17,7 +17,8 @@ import { Transmission, unixSeconds } from './transmission.ts';
 export async function runSender(configFile: string): Promise<void> {
   const config = loadConfig(configFile, senderConfig);
   const logger = createLogger('sender');
-  const notifier = createNotifier({ send: unixDatagramSend });
+  // Portable means no native code at all: then a program speaks to systemd.
+  const notifier = createNotifier(config.link.io === 'portable' ? {} : { send: unixDatagramSend });
   const shutdown = installShutdown({ logger, notifier });
   mkdirSync(config.stateDirectory, { recursive: true, mode: 0o700 });
   const ledger = new SenderLedger(join(config.stateDirectory, 'ledger.sqlite'));

@@ -1,4 +1,3 @@
-import { lookup } from 'node:dns/promises';
 import type { DatagramSink, DatagramSource, ReceivedBatch } from '@sluice/ports';
 import { OperationalError } from '@sluice/ports';
 import { PortableSink, PortableSource } from './portable.ts';
@@ -81,6 +80,8 @@ export async function openSource(at: { readonly fd: number } | BindOptions, io: 
 
 async function addressOfHost(name: string): Promise<string> {
   try {
+    // Loaded where it is needed: who only receives has nothing to look up.
+    const { lookup } = await import('node:dns/promises');
     return (await lookup(name, { family: 4 })).address;
   } catch (cause) {
     const what = `"${name}" has no IPv4 address; write the address of the isolated side's diode interface`;
