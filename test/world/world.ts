@@ -190,7 +190,7 @@ export class World {
     await harbor.line(/"url"/);
   }
 
-  /** Starts a daemon and waits until it says that it is ready. The receiver starts link. */
+  /** Starts a daemon and waits until it says that it is ready. The receiver starts link, and both are waited for. */
   async start(daemon: Daemon): Promise<Program> {
     const side = daemon === 'sender' ? 'sender' : 'isolated';
     const program = this.#run(daemon, side, [NODE, MAIN, daemon, '--config', join(this.dir, `${daemon}.json`)]);
@@ -201,7 +201,8 @@ export class World {
         throw new Error(`${daemon} ended with ${String(program.exitCode)}:\n${program.output().slice(-3000)}`);
       return undefined;
     });
-    if (daemon === 'receiver')
+    // Where the receiver is not told to run link, systemd does.
+    if (daemon === 'receiver' && 'link' in this.configs.receiver)
       await until(
         'link to be ready',
         30_000,
