@@ -93,13 +93,14 @@ export function addChecks(health: Health, { telemetry }: Observed): void {
   health.add({
     name: 'transmit:errors',
     check: () => {
-      const errors = telemetry.status?.sendErrors ?? 0;
-      if (errors === 0 && telemetry.failedPasses === 0) return { status: 'pass', observedValue: 0 };
+      const seen = { observedValue: telemetry.status?.sendErrors ?? 0, observedUnit: 'refused sends' };
+      const refusal = telemetry.status?.refusal;
+      if (refusal !== undefined) return { status: 'fail', ...seen, output: refusal };
+      if (telemetry.failedPasses === 0) return { status: 'pass', ...seen };
       return {
         status: 'warn',
-        observedValue: errors,
-        observedUnit: 'refused sends',
-        output: `the kernel refused sends, ${String(telemetry.failedPasses)} passes failed; look at the log`,
+        ...seen,
+        output: `${String(telemetry.failedPasses)} passes failed; the log says why, a restart tries them again`,
       };
     },
   });

@@ -89,6 +89,12 @@ export class Transmission {
           'pass failed; it is tried again with the next start',
         );
         break;
+      case 'send-refused':
+        logger.error({ code: message.code, reason: message.reason }, 'the kernel takes no datagrams; the pass waits');
+        break;
+      case 'note':
+        logger.warn(message.text);
+        break;
       case 'roll-wanted': {
         const tsi = this.#nextTsi();
         logger.info({ why: message.why, session: tsi }, 'new session');

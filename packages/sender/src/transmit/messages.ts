@@ -1,4 +1,4 @@
-import type { Digest, TagAlgorithm } from '@sluice/ports';
+import type { Digest, OperationalCode, TagAlgorithm } from '@sluice/ports';
 import type { PassOrder, SendCounters } from '@sluice/transfer';
 
 /** What the transmit worker is started with. Keys are bytes: key objects do not cross threads. */
@@ -45,6 +45,10 @@ export type FromTransmit =
     }
   | { readonly type: 'pass-done'; readonly bundle: string; readonly pass: number }
   | { readonly type: 'pass-failed'; readonly bundle: string; readonly pass: number; readonly reason: string }
+  /** The kernel takes no datagrams; they are offered again, and the pass waits. Said once, until one is taken again. */
+  | { readonly type: 'send-refused'; readonly code: OperationalCode; readonly reason: string }
+  /** The kernel does less than was hoped for. */
+  | { readonly type: 'note'; readonly text: string }
   /** The session's numbers are worn, or the wall clock jumped: a new TSI is wanted (PROTOCOL.md S-2). */
   | { readonly type: 'roll-wanted'; readonly why: 'worn' | 'clock' }
   | { readonly type: 'status'; readonly status: TransmitStatus };
@@ -57,4 +61,6 @@ export interface TransmitStatus {
   readonly stalledNs: number;
   /** Sends that the kernel refused and that were tried again. */
   readonly sendErrors: number;
+  /** Why the kernel takes nothing just now; undefined while it does. */
+  readonly refusal: string | undefined;
 }

@@ -2,7 +2,7 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { createCodec, makeProfile } from '@sluice/fec';
-import { type DatagramBatch, type DatagramSink, type Digest, hexOf } from '@sluice/ports';
+import { type DatagramBatch, type DatagramSink, type Digest, hexOf, OperationalError } from '@sluice/ports';
 import { type ObjectSource, SendMachine } from '@sluice/transfer';
 import { makeLinkKey } from '@sluice/trust';
 import { openSink } from '@sluice/udp';
@@ -77,6 +77,8 @@ class Transmitter {
   readonly #clock = new ClockWatch();
   readonly #sleep = new Int32Array(new SharedArrayBuffer(4));
   #sendErrors = 0;
+  /** Why the kernel takes nothing just now. */
+  #refusal: string | undefined;
   #paused = false;
   #stopping = false;
   #rollAsked = false;
@@ -120,7 +122,9 @@ class Transmitter {
       case 'heartbeat': {
         const { asid, digest, body } = message;
         const contentType = 'application/vnd.sluice.heartbeat+json';
-        if (!this.#paused) this.#machine.heartbeat(asid, { digest, size: body.length, contentType }, body);
+        // An old heartbeat is worth nothing.
+        const held = this.#paused || this.#refusal !== undefined;
+        if (!held) this.#machine.heartbeat(asid, { digest, size: body.length, contentType }, body);
         break;
       }
       case 'roll':
@@ -147,7 +151,7 @@ class Transmitter {
     }
     const { counters, pending, stalls, tsi } = this.#machine;
     const status = { tsi, pending, counters: { ...counters }, stalls: stalls.count, stalledNs: stalls.ns };
-    tell({ type: 'status', status: { ...status, sendErrors: this.#sendErrors } });
+    tell({ type: 'status', status: { ...status, sendErrors: this.#sendErrors, refusal: this.#refusal } });
   }
 
   /** Nothing to send until `at`: lets the event loop run, and wakes on a message. */
@@ -164,23 +168,31 @@ class Transmitter {
     }
   }
 
-  /** A one-way sender has nobody to ask: what the kernel refuses is tried once more, counted, and left to the repair symbols. */
+  /**
+   * What the kernel refuses is kept and offered again. A one-way sender hears of nothing that is lost: were it dropped here,
+   * an interface that is down for an hour would count as passes sent.
+   */
   async #send(batch: DatagramBatch): Promise<void> {
-    try {
-      await this.#sink.send(batch);
-    } catch {
-      this.#sendErrors += 1;
-      await new Promise((resolve) => setTimeout(resolve, 1));
+    for (let tries = 0; !this.#stopping; tries += 1) {
       try {
         await this.#sink.send(batch);
-      } catch {
+        this.#refusal = undefined;
+        return;
+      } catch (error) {
+        if (!(error instanceof OperationalError)) throw error;
         this.#sendErrors += 1;
+        if (this.#refusal === undefined) tell({ type: 'send-refused', code: error.code, reason: error.message });
+        this.#refusal = error.message;
+        await new Promise((resolve) => setTimeout(resolve, Math.min(LONGEST_WAIT_MS, 2 ** Math.min(tries, 16))));
+        this.#takeMessages();
+        this.#look();
       }
     }
   }
 }
 
-const sink = await openSink({ host: options.host, port: options.port, io: options.io });
+const onNote = (text: string): void => tell({ type: 'note', text });
+const sink = await openSink({ host: options.host, port: options.port, io: options.io, onNote });
 const machine = new SendMachine(
   options.tsi,
   options.keys.map((key) => makeLinkKey(key)),
