@@ -36,12 +36,12 @@ export function encodeEnvelope({ payload, signatures }: Envelope): Uint8Array {
   return encoder.encode(`${JSON.stringify(document)}\n`);
 }
 
-/**
- * Base64 and the frame make an envelope a third larger than its payload. It is read before any signature holds, so it gets no more
- * values than its form has room for: 4, and 3 for each signature.
- */
+/** Bytes of the largest envelope: base64 and the frame make it a third larger than its payload. */
+export const ENVELOPE_BYTES = STATEMENT_JSON.bytes * 1.5;
+
+/** An envelope is read before any signature holds, so it gets no more values than its form has room for: 4, and 3 for each signature. */
 const ENVELOPE_JSON: JsonLimits = {
-  bytes: Math.ceil(STATEMENT_JSON.bytes * 1.5),
+  bytes: ENVELOPE_BYTES,
   depth: 3,
   values: 64,
   numbers: 'integers',

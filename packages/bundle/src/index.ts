@@ -57,6 +57,7 @@ export {
 export {
   encodeEnvelope,
   type Envelope,
+  ENVELOPE_BYTES,
   IN_TOTO,
   parseEnvelope,
   preAuthEncoding,

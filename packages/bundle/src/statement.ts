@@ -1,6 +1,7 @@
 import { type Digest, hexOf } from '@sluice/ports';
 import { digestSetAt, fail, listAt, must, objectAt, textAt } from './fields.ts';
 import { isObject, type JsonValue, parseJson, STATEMENT_JSON } from './json.ts';
+import { decodeUtf8 } from './tar.ts';
 
 /** in-toto Statement v1 (in-toto attestation framework, statement.md). */
 export const STATEMENT_TYPE = 'https://in-toto.io/Statement/v1';
@@ -29,10 +30,16 @@ export function encodeStatement(kind: StatementKind, subject: readonly Subject[]
 
 /** Which of our statements a payload is, by its predicate type alone; undefined when it is none. */
 export function kindOfStatement(payload: Uint8Array): StatementKind | undefined {
+  const kinds = Object.keys(PREDICATES) as StatementKind[];
+  // The one spelling (B-13) is looked for first: within a string the quotation marks would be escaped, so this is a member, and a statement of ours
+  // has it nowhere but at its top.
+  const text = decodeUtf8(payload);
+  const spelled = kinds.find((kind) => text?.includes(`"predicateType":"${PREDICATES[kind]}"`));
+  if (spelled !== undefined) return spelled;
   const document = parseJson(payload, STATEMENT_JSON);
   if (!document.ok || !isObject(document.value)) return undefined;
   const { predicateType } = document.value;
-  return (Object.keys(PREDICATES) as StatementKind[]).find((kind) => PREDICATES[kind] === predicateType);
+  return kinds.find((kind) => PREDICATES[kind] === predicateType);
 }
 
 /** The frame of a statement read; `predicate` still to be read. For use within `reading`. */

@@ -1,6 +1,6 @@
 import { hexOf, isDigest, ok } from '@sluice/ports';
 import type { Digest, Result } from '@sluice/ports';
-import { concat, malformed, TAR_BLOCK, tarPadding, tarTrailer, ustarHeader } from './tar.ts';
+import { malformed, TAR_BLOCK, tarChecksum, tarPadding, tarTrailer, ustarHeader } from './tar.ts';
 
 /** Blobs below this size, in bytes, travel in packs (PROTOCOL.md O-3). */
 export const PACK_MEMBER_LIMIT = 256 * 1024;
@@ -17,9 +17,38 @@ export interface PackMember {
 const PREFIX = 'blobs/sha256/';
 const encoder = new TextEncoder();
 
+// Where name, size and checksum lie in a header, and how many digits they have.
+const NAME_AT = PREFIX.length;
+const HEX_DIGITS = 64;
+const SIZE_AT = 124;
+const SIZE_DIGITS = 11;
+const SUM_AT = 148;
+const SUM_DIGITS = 6;
+const ZERO = 0x30;
+
+/** The header of an empty member whose name ends after the prefix: what all headers share. */
+const BLANK = ustarHeader({ name: encoder.encode(PREFIX), size: 0, typeflag: '0', mode: 0o444 });
+const BLANK_SUM = tarChecksum(BLANK);
+
 /** The ustar header of a pack's member: `blobs/sha256/HEX`, mode 0444, uid, gid and mtime 0 (PROTOCOL.md O-3). */
-export const packHeader = (digest: Digest, size: number): Uint8Array =>
-  ustarHeader({ name: encoder.encode(PREFIX + hexOf(digest)), size, typeflag: '0', mode: 0o444 });
+export function packHeader(digest: Digest, size: number): Uint8Array {
+  const header = BLANK.slice();
+  let sum = BLANK_SUM;
+  const hex = hexOf(digest);
+  for (let i = 0; i < HEX_DIGITS; i += 1) {
+    const unit = hex.charCodeAt(i);
+    header[NAME_AT + i] = unit;
+    sum += unit;
+  }
+  const octal = (at: number, digits: number, value: number): void => {
+    for (let [i, rest] = [digits - 1, value]; i >= 0; i -= 1, rest = Math.floor(rest / 8))
+      header[at + i] = ZERO + (rest % 8);
+  };
+  octal(SIZE_AT, SIZE_DIGITS, size);
+  for (let i = 0; i < SIZE_DIGITS; i += 1) sum += (header[SIZE_AT + i] ?? ZERO) - ZERO;
+  octal(SUM_AT, SUM_DIGITS, sum);
+  return header;
+}
 
 /** Bytes that a member of `size` bytes takes in a pack. */
 export const packMemberBytes = (size: number): number => TAR_BLOCK + size + tarPadding(size);
@@ -30,12 +59,15 @@ export const packTrailer = tarTrailer;
 /** A whole pack; members in the order of their names. The same members always give the same bytes. */
 export function writePack(members: readonly PackMember[]): Uint8Array {
   const sorted = members.toSorted((a, b) => (a.digest < b.digest ? -1 : 1));
-  const pieces = sorted.flatMap(({ digest, bytes }) => [
-    packHeader(digest, bytes.length),
-    bytes,
-    new Uint8Array(tarPadding(bytes.length)),
-  ]);
-  return concat([...pieces, packTrailer()]);
+  const length = sorted.reduce((sum, { bytes }) => sum + packMemberBytes(bytes.length), 2 * TAR_BLOCK);
+  const pack = new Uint8Array(length);
+  let at = 0;
+  for (const { digest, bytes } of sorted) {
+    pack.set(packHeader(digest, bytes.length), at);
+    pack.set(bytes, at + TAR_BLOCK);
+    at += packMemberBytes(bytes.length);
+  }
+  return pack;
 }
 
 /**
@@ -63,8 +95,8 @@ export function readPack(pack: Uint8Array): Result<readonly PackMember[]> {
 }
 
 function readMember(pack: Uint8Array, at: number): Result<PackMember> {
-  const digest = `sha256:${ascii(pack.subarray(at + PREFIX.length, at + PREFIX.length + 64))}`;
-  const octal = ascii(pack.subarray(at + 124, at + 135));
+  const digest = `sha256:${ascii(pack.subarray(at + NAME_AT, at + NAME_AT + HEX_DIGITS))}`;
+  const octal = ascii(pack.subarray(at + SIZE_AT, at + SIZE_AT + SIZE_DIGITS));
   const size = /^[0-7]{11}$/.test(octal) ? Number.parseInt(octal, 8) : Infinity;
   if (!isDigest(digest) || size >= PACK_MEMBER_LIMIT || at + packMemberBytes(size) > pack.length) {
     return malformed(`the pack's member at byte ${at} has no name of a blob, or a size that does not fit`);
@@ -78,5 +110,13 @@ function readMember(pack: Uint8Array, at: number): Result<PackMember> {
 }
 
 const ascii = (bytes: Uint8Array): string => String.fromCharCode(...bytes);
-const isZero = (bytes: Uint8Array): boolean => bytes.every((byte) => byte === 0);
-const equal = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && a.every((byte, i) => byte === b[i]);
+
+function isZero(bytes: Uint8Array): boolean {
+  for (let i = 0; i < bytes.length; i += 1) if (bytes[i] !== 0) return false;
+  return true;
+}
+
+function equal(a: Uint8Array, b: Uint8Array): boolean {
+  for (let i = 0; i < a.length; i += 1) if (a[i] !== b[i]) return false;
+  return a.length === b.length;
+}

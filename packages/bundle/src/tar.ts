@@ -29,7 +29,9 @@ const USTAR_NAME_BYTES = 100;
  * no backslash, no control character, at most 4096 bytes in all.
  */
 export function pathFault(path: string): string | undefined {
-  if (encoder.encode(path).length > TAR_NAME_BYTES) return `is longer than ${TAR_NAME_BYTES} bytes`;
+  // No unit of a text takes more than three bytes: what is short in units is short in bytes.
+  if (path.length * 3 > TAR_NAME_BYTES && encoder.encode(path).length > TAR_NAME_BYTES)
+    return `is longer than ${TAR_NAME_BYTES} bytes`;
   for (let i = 0; i < path.length; i++) {
     const unit = path.charCodeAt(i);
     if (unit < 0x20 || unit === 0x7f || unit === 0x5c) return 'holds a backslash or a control character';
@@ -38,7 +40,8 @@ export function pathFault(path: string): string | undefined {
   for (const segment of path.split('/')) {
     if (segment === '') return 'has an empty segment';
     if (segment === '.' || segment === '..') return `has the segment "${segment}"`;
-    if (encoder.encode(segment).length > TAR_SEGMENT_BYTES) return `has a segment of over ${TAR_SEGMENT_BYTES} bytes`;
+    if (segment.length * 3 > TAR_SEGMENT_BYTES && encoder.encode(segment).length > TAR_SEGMENT_BYTES)
+      return `has a segment of over ${TAR_SEGMENT_BYTES} bytes`;
   }
   return undefined;
 }

@@ -84,9 +84,12 @@ describe('JSON', () => {
     expect(valueOf(parseJson(utf8('[1.5e3, -0.25, 1E-2]'), FOREIGN_JSON))).toEqual([1500, -0.25, 0.01]);
   });
 
-  it('gives objects without a prototype', () => {
+  it('gives objects that inherit nothing, and that nothing can be given to inherit', () => {
     const value = valueOf(parseJson(utf8('{"__proto__":{"x":1},"constructor":2}'), STATEMENT_JSON)) as object;
-    expect(Object.getPrototypeOf(value)).toBeNull();
+    const above = Object.getPrototypeOf(value) as object;
+    expect(Reflect.ownKeys(above)).toEqual([]);
+    expect(Object.getPrototypeOf(above)).toBeNull();
+    expect(Reflect.set(above, 'toString', 1)).toBe(false);
     expect(Object.keys(value)).toEqual(['__proto__', 'constructor']);
     expect('toString' in value).toBe(false);
   });

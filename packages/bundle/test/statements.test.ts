@@ -96,6 +96,12 @@ function checkKind(
 describe('release statement', () => {
   const bytes = encodeRelease(RELEASE);
 
+  it('has room for 100,000 files', () => {
+    const files = Array.from({ length: 100_000 }, (_, i) => file(`directory-${String(i % 100)}/file-${String(i)}.bin`));
+    const written = encodeRelease(releaseOf(...files));
+    expect(Buffer.compare(encodeRelease(valueOf(parseRelease(written))), written)).toBe(0);
+  });
+
   it('is spelled as the protocol spells it', () => {
     expect(text(encodeRelease(releaseOf(file('etc/motd'))))).toBe(
       `{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"etc/motd","digest":{"sha256":"${HEX}"}}],` +
@@ -289,6 +295,15 @@ describe('one spelling', () => {
 });
 
 describe('the kind of a statement', () => {
+  it.each<[string, string, string | undefined]>([
+    ['with white space', '{ "predicateType" : "urn:sluice:release:v1" }', 'release'],
+    ['with escapes', '{"predicate\\u0054ype":"urn:sluice:transport:v1"}', 'transport'],
+    ['not by a text that quotes it', '{"x":"\\"predicateType\\":\\"urn:sluice:release:v1\\""}', undefined],
+    ['not at a lower level', '{"predicate": { "predicateType" : "urn:sluice:release:v1" }}', undefined],
+  ])('is found %s', (_what, payload, kind) => {
+    expect(kindOfStatement(utf8(payload))).toBe(kind);
+  });
+
   it.each(['', '[]', '{}', '{"predicateType":"https://slsa.dev/provenance/v1"}', '{"predicateType":"toString"}', 'x'])(
     'is unknown in %j',
     (payload) => {

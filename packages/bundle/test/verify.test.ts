@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { BUNDLE_CODES, type Digest, type Result } from '@sluice/ports';
-import { encodeEnvelope } from '../src/dsse.ts';
+import { encodeEnvelope, ENVELOPE_BYTES } from '../src/dsse.ts';
 import { encodeReceipt } from '../src/receipt.ts';
 import { type Artifact, encodeRelease } from '../src/release.ts';
 import { encodeTransport, type TransportStatement } from '../src/transport.ts';
@@ -79,7 +79,7 @@ const CASES: Readonly<Record<string, () => Result<unknown>>> = {
   'json-malformed': () => transport(utf8('{')),
   'json-duplicate-key': () => transport(utf8('{"payload":"","payload":""}')),
   'json-unknown-key': () => transport(json({ payloadType: 'application/vnd.in-toto+json', x: 1 })),
-  'statement-too-large': () => transport(new Uint8Array(24 * 2 ** 20 + 1)),
+  'statement-too-large': () => transport(new Uint8Array(ENVELOPE_BYTES + 1)),
   'envelope-malformed': () => transport(json([])),
   'statement-malformed': () => transport(transportBytes({ sequence: 0 })),
   'payload-type': () => transport(json({ payloadType: 'text/plain', payload: '', signatures: [] })),

@@ -1,7 +1,7 @@
 import {
+  ENVELOPE_BYTES,
   parseEnvelope,
   parseTransport,
-  STATEMENT_JSON,
   type VerifiedRelease,
   type VerifiedTransport,
   type VerifyContext,
@@ -9,9 +9,6 @@ import {
   verifyTransport,
 } from '@sluice/bundle';
 import { type BlobStore, type BundleCode, type Digest, OperationalError, refuse, type Result } from '@sluice/ports';
-
-/** Base64 and the frame make an envelope larger than its statement. */
-export const ENVELOPE_LIMIT = Math.ceil(STATEMENT_JSON.bytes * 1.5);
 
 /** The importer's own anchors, by channel. */
 export type Trust = ReadonlyMap<string, VerifyContext>;
@@ -31,7 +28,7 @@ export interface RefusedStatements {
 /** Reads an envelope; undefined when the store has none. */
 async function readEnvelope(store: BlobStore, digest: Digest): Promise<Result<Uint8Array> | undefined> {
   try {
-    return { ok: true, value: await store.readVerified(digest, ENVELOPE_LIMIT) };
+    return { ok: true, value: await store.readVerified(digest, ENVELOPE_BYTES) };
   } catch (error) {
     if (!(error instanceof OperationalError)) throw error;
     if (error.code === 'store-missing') return undefined;

@@ -1,4 +1,5 @@
 import { array, bytes, duration, type Infer, integer, object, optional, path, string, withDefault } from '@sluice/base';
+import { ENVELOPE_BYTES } from '@sluice/bundle';
 import { channelsConfig, publicKeyFile, redisConfig, storeConfig } from '@sluice/policy';
 
 export const receiverConfig = object('sluice receiver: verifies, publishes and queues what link gathered', {
@@ -53,7 +54,7 @@ export const receiverConfig = object('sluice receiver: verifies, publishes and q
   ),
   limits: withDefault(
     object('named limits', {
-      statementBytes: withDefault(bytes('largest statement envelope', { min: 4096, max: 2 ** 25 }), '24MiB'),
+      statementBytes: withDefault(bytes('largest statement envelope', { min: 4096, max: ENVELOPE_BYTES }), '96MiB'),
     }),
     {},
   ),

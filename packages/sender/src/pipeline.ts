@@ -1,4 +1,4 @@
-import { parseEnvelope, parseRelease } from '@sluice/bundle';
+import { ENVELOPE_BYTES, parseEnvelope, parseRelease } from '@sluice/bundle';
 import type { Logger } from '@sluice/base';
 import type { SealedBundle, SenderLedger } from '@sluice/ledger';
 import { type BlobStore, ok, type Result } from '@sluice/ports';
@@ -6,9 +6,6 @@ import { collect, readRelease, scanDirectory, type ScanLimits, type Submission }
 import type { PassOrder } from '@sluice/transfer';
 import type { Signer } from '@sluice/trust';
 import { seal } from './seal.ts';
-
-/** Largest release envelope that is read. */
-const RELEASE_BYTES = 24 * 2 ** 20;
 
 export interface PipelineParts {
   readonly store: BlobStore;
@@ -38,7 +35,7 @@ export async function sendInput(
   const scan = await scanDirectory(submission.directory, parts.scanLimits);
   if (!scan.ok) return scan;
   try {
-    const releaseEnvelope = await readRelease(scan.value, RELEASE_BYTES);
+    const releaseEnvelope = await readRelease(scan.value, ENVELOPE_BYTES);
     if (!releaseEnvelope.ok) return releaseEnvelope;
     const envelope = parseEnvelope(releaseEnvelope.value);
     if (!envelope.ok) return envelope;
