@@ -20,6 +20,7 @@ skopeo:skopeo
 umoci:umoci
 tshark:tshark
 tcpdump:tcpdump
+strace:strace
 file:/bin/busybox:busybox-static
 python3:python3
 py:zfec:python3-zfec

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { rmSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -285,9 +285,5 @@ export class Pair {
 
   async stop(): Promise<void> {
     await this.world.stop();
-  }
-
-  remove(): void {
-    rmSync(this.world.dir, { recursive: true, force: true });
   }
 }

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { addRelease, type Input, makeObject } from './input.ts';
@@ -71,9 +71,16 @@ export async function carryOnce(options: RunOptions): Promise<Run> {
     return result;
   } finally {
     await pair.stop();
-    if (whole && !keep) pair.remove();
-    else rmSync(join(dir, 'store'), { recursive: true, force: true });
+    if (!keep) removeBut(dir, whole ? [] : ['logs', 'sender.json', 'receiver.json', 'link.json']);
   }
+}
+
+/** What a failed run leaves is there to be read; its bulk is not. */
+function removeBut(dir: string, kept: readonly string[]): void {
+  for (const name of readdirSync(dir)) {
+    if (!kept.includes(name)) rmSync(join(dir, name), { recursive: true, force: true });
+  }
+  if (kept.length === 0) rmSync(dir, { recursive: true, force: true });
 }
 
 async function carryWithin(pair: Pair, options: RunOptions): Promise<Run> {
