@@ -7,7 +7,7 @@ import { OperationalError } from '@sluice/ports';
 import { RELEASE_FILE, writeSubmitStream } from '@sluice/sources';
 import { parseArguments } from './arguments.ts';
 
-const DEFAULT_SOCKET = '/run/sluice/sender/control.sock';
+const DEFAULT_SOCKET = '/run/sluice/control/sender.sock';
 /** Longest answer that is read. */
 const ANSWER_BYTES = 64 * 1024;
 
