@@ -12,8 +12,9 @@ export default defineConfig(
     'dist',
     'tmp',
     'test/vectors',
-    'packages/fec/kernel',
-    'packages/fec/src/kernel.wasm.ts',
+    'packages/*/kernel',
+    'packages/wasm/build',
+    'packages/*/src/kernel.wasm.ts',
   ]),
   {
     files: ['**/*.ts'],

@@ -3,12 +3,22 @@ export type TagAlgorithm = 'HMAC-SHA-256-128' | 'AES-256-GMAC';
 
 export const TAG_BYTES = 16;
 
+/** Words of one job in `Authenticator.tags`: where the datagram lies, its length, where its tag goes. */
+export const TAG_JOB_WORDS = 3;
+
 /** Makes and checks the tag of datagrams of one session under one key (PROTOCOL.md section 2). */
 export interface Authenticator {
   /** Writes the 16-byte tag at `tagOffset` of `datagram` (the field need not be zero before). */
   sign(datagram: Uint8Array, tagOffset: number): void;
   /** True when the tag at `tagOffset` holds. Compares in constant time; leaves the datagram as it was. */
   verify(datagram: Uint8Array, tagOffset: number): boolean;
+  /**
+   * Computes the tags of many datagrams whose tag fields are zero.
+   * @param bytes all of one SharedArrayBuffer
+   * @param jobs three words each: offset in `bytes`, length, offset where the 16 bytes of the tag are written
+   * @param count jobs to do, from the first
+   */
+  tags(bytes: Uint8Array, jobs: Uint32Array, count: number): void;
 }
 
 /** The link keys of one side: index is the ASID (0 to 15). */

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createCodec, type FecProfile, PROFILES } from '@sluice/fec';
-import type { DatagramCode, Digest, LinkKey } from '@sluice/ports';
+import type { DatagramCode, Digest, LinkKey, TagAlgorithm } from '@sluice/ports';
 import {
   DEFAULT_LIMITS,
   type ObjectInfo,
@@ -14,7 +14,7 @@ import {
   spoolKey,
   type SpoolPort,
 } from '@sluice/transfer';
-import { makeLinkKey, sha256 } from '@sluice/trust';
+import { makeLinkKey, sha256, type TagAccelerator } from '@sluice/trust';
 import { type LinkFaults, SimulatedLink } from './link.ts';
 import { Random } from './random.ts';
 
@@ -38,13 +38,20 @@ export class MemorySpool implements SpoolPort {
     return { stored: object.stored };
   }
 
-  block(info: ObjectInfo, sbn: number, offset: number, bytes: Uint8Array): 'stored' | DatagramCode {
+  block(
+    info: ObjectInfo,
+    sbn: number,
+    offset: number,
+    bytes: Uint8Array,
+    release: () => void,
+  ): 'stored' | DatagramCode {
     const refusal = this.refuse(info, sbn);
     if (refusal !== undefined) return refusal;
     const object = this.objects.get(spoolKey(info));
     if (object === undefined) throw new Error('a block of an object that was never opened');
     object.bytes.set(bytes, offset);
     object.stored[sbn >>> 3] = (object.stored[sbn >>> 3] ?? 0) | (1 << (sbn & 7));
+    release();
     return 'stored';
   }
 }
@@ -60,9 +67,13 @@ export interface PairOptions {
   readonly groupBytes?: number;
 }
 
-export const testKeys = (channels: readonly string[]): LinkKey[] =>
+export const testKeys = (
+  channels: readonly string[],
+  accelerate?: TagAccelerator,
+  algorithm: TagAlgorithm = 'HMAC-SHA-256-128',
+): LinkKey[] =>
   channels.map((channel, asid) =>
-    makeLinkKey({ asid, channel, algorithm: 'HMAC-SHA-256-128', key: new Uint8Array(32).fill(asid + 1) }),
+    makeLinkKey({ asid, channel, algorithm, key: new Uint8Array(32).fill(asid + 1) }, accelerate),
   );
 
 /** A sender and a receiver in one process, joined by a simulated link, on a virtual clock. */
@@ -77,6 +88,10 @@ export class Pair {
   now = 1e9;
   sender: SendMachine;
   receiver: ReceiveMachine;
+  /** Where what the link lets through goes. */
+  onArrival = (datagram: Uint8Array, now: number): void => {
+    this.receiver.receive(datagram, 0, datagram.length, now);
+  };
   readonly #options: PairOptions;
   readonly #contents = new Map<Digest, Uint8Array>();
 
@@ -85,9 +100,7 @@ export class Pair {
     this.random = new Random(options.seed);
     this.receiver = this.restartReceiver(0);
     this.sender = this.restartSender(1000);
-    this.link = new SimulatedLink(options.faults, this.random, (datagram, now) => {
-      this.receiver.receive(datagram, 0, datagram.length, now);
-    });
+    this.link = new SimulatedLink(options.faults, this.random, (datagram, now) => this.onArrival(datagram, now));
   }
 
   restartReceiver(highestLive: number): ReceiveMachine {
@@ -128,6 +141,10 @@ export class Pair {
     const digest = digestOf(bytes);
     this.#contents.set(digest, bytes);
     return { digest, size, contentType: 'application/octet-stream' };
+  }
+
+  bytesOf(digest: Digest): Uint8Array {
+    return this.#contents.get(digest) ?? new Uint8Array();
   }
 
   order(sizes: readonly number[], pass = 0, asid = 0): PassOrder {

@@ -9,11 +9,13 @@ export type {
   SendParts,
   SendSettings,
 } from './send/types.ts';
-export { ReceiveMachine } from './receive/machine.ts';
+export { type JudgedBatch, ReceiveMachine } from './receive/machine.ts';
+export { BATCH_RUNS, RUN_WORDS } from './receive/kernel.ts';
 export { ReceivingObject } from './receive/object.ts';
 export { WINDOW } from './receive/window.ts';
 export {
   DEFAULT_LIMITS,
+  receiveArenaBytes,
   type ObjectInfo,
   type ReceiveCounters,
   type ReceiveEvent,

@@ -1,4 +1,5 @@
-export { LINK_KEY_BYTES, makeLinkKey, parseLinkKey, sessionKey } from './linkkeys.ts';
+export { LINK_KEY_BYTES, makeLinkKey, parseLinkKey, sessionKey, type TagAccelerator } from './linkkeys.ts';
+export { openTagAccelerator, type TagChoice } from './tag-accelerator.ts';
 export { sha256, sha256Digest } from './hash.ts';
 export {
   addSignature,

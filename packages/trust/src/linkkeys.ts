@@ -1,12 +1,20 @@
 import { createCipheriv, createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
-import { type Authenticator, type LinkKey, OperationalError, TAG_BYTES, type TagAlgorithm } from '@sluice/ports';
+import {
+  type Authenticator,
+  type LinkKey,
+  OperationalError,
+  TAG_BYTES,
+  TAG_JOB_WORDS,
+  type TagAlgorithm,
+} from '@sluice/ports';
 
 /** Bytes of a link key, and of a session key derived from it. */
 export const LINK_KEY_BYTES = 32;
 /** TSI and SN in the fixed header (docs/PROTOCOL.md section 1): the GMAC nonce is made of them. */
-const TSI_OFFSET = 8;
-const SN_OFFSET = 19;
-const SN_BYTES = 5;
+export const TSI_OFFSET = 8;
+export const SN_OFFSET = 19;
+export const SN_BYTES = 5;
+export const TAG_OFFSET = 24;
 const ZERO_TAG = Buffer.alloc(TAG_BYTES);
 
 /** The key of a link-key file: one line of 64 hexadecimal digits. @throws OperationalError `key-malformed`. */
@@ -42,6 +50,13 @@ abstract class TagAuthenticator implements Authenticator {
 
   verify(datagram: Uint8Array, tagOffset: number): boolean {
     return timingSafeEqual(this.tag(datagram, tagOffset), datagram.subarray(tagOffset, tagOffset + TAG_BYTES));
+  }
+
+  tags(bytes: Uint8Array, jobs: Uint32Array, count: number): void {
+    for (let i = 0; i < count * TAG_JOB_WORDS; i += TAG_JOB_WORDS) {
+      const [at = 0, length = 0, to = 0] = jobs.subarray(i, i + TAG_JOB_WORDS);
+      bytes.set(this.tag(bytes.subarray(at, at + length), TAG_OFFSET), to);
+    }
   }
 }
 
@@ -84,13 +99,23 @@ class GmacAuthenticator extends TagAuthenticator {
   }
 }
 
+/** Gives an authenticator a faster `tags`, with the same bytes. */
+export type TagAccelerator = (
+  reference: Authenticator,
+  algorithm: TagAlgorithm,
+  sessionKey: Uint8Array,
+) => Authenticator;
+
 /** The key of one channel on the link. `key` is 32 bytes. */
-export function makeLinkKey(options: {
-  readonly asid: number;
-  readonly channel: string;
-  readonly algorithm: TagAlgorithm;
-  readonly key: Uint8Array;
-}): LinkKey {
+export function makeLinkKey(
+  options: {
+    readonly asid: number;
+    readonly channel: string;
+    readonly algorithm: TagAlgorithm;
+    readonly key: Uint8Array;
+  },
+  accelerate: TagAccelerator = (reference) => reference,
+): LinkKey {
   const { asid, channel, algorithm, key } = options;
   if (key.length !== LINK_KEY_BYTES) throw new Error(`a link key has ${String(LINK_KEY_BYTES)} bytes`);
   return {
@@ -99,7 +124,8 @@ export function makeLinkKey(options: {
     algorithm,
     session: (tsi) => {
       const derived = sessionKey(key, algorithm, tsi);
-      return algorithm === 'AES-256-GMAC' ? new GmacAuthenticator(derived) : new HmacAuthenticator(derived);
+      const reference = algorithm === 'AES-256-GMAC' ? new GmacAuthenticator(derived) : new HmacAuthenticator(derived);
+      return accelerate(reference, algorithm, derived);
     },
   };
 }

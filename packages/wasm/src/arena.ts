@@ -23,10 +23,10 @@ export class Arena {
     this.doubles = new Float64Array(buffer);
   }
 
-  /** @param bytes rounded up to whole pages of 64 KiB; below 4 GiB. */
-  static create(bytes: number): Arena {
+  /** @param bytes rounded up to whole pages of 64 KiB; below 4 GiB. @param plain not for kernels: many may live at once. */
+  static create(bytes: number, plain = false): Arena {
     const pages = Math.ceil((bytes + FIRST_ADDRESS) / PAGE_BYTES);
-    const host = webAssembly();
+    const host = plain ? undefined : webAssembly();
     if (host === undefined) return new Arena(undefined, new SharedArrayBuffer(pages * PAGE_BYTES));
     const memory = new host.Memory({ initial: pages, maximum: pages, shared: true });
     return new Arena(memory, memory.buffer);

@@ -1,7 +1,7 @@
 import { type Fdt, type FdtHeader, isExpired, parseFdt } from '@sluice/alc';
 import { blockBytes, blockLength, blockOffset, type Codec, type Partition, partition } from '@sluice/fec';
 import type { DatagramCode } from '@sluice/ports';
-import { GatheringBlock } from './gather.ts';
+import { type GatheringBlock, ownBlock, recoverByCopy } from './gather.ts';
 
 interface Assembly {
   readonly header: FdtHeader;
@@ -62,13 +62,13 @@ export class FdtAssembler {
 
   #block(assembly: Assembly, sbn: number): GatheringBlock {
     const k = blockLength(assembly.partition, sbn);
-    const block = new GatheringBlock(k, new Uint8Array(k * assembly.partition.symbolBytes));
+    const block = ownBlock(k, assembly.partition.symbolBytes);
     assembly.blocks.set(sbn, block);
     return block;
   }
 
   #finishBlock(assembly: Assembly, sbn: number, block: GatheringBlock): void {
-    block.recover(this.#codec);
+    recoverByCopy(this.#codec, block);
     const bytes = block.bytes.subarray(0, blockBytes(assembly.partition, sbn));
     assembly.document.set(bytes, blockOffset(assembly.partition, sbn));
     assembly.blocks.delete(sbn);

@@ -1,92 +1,110 @@
 import type { Codec } from '@sluice/fec';
 
+// Layout of a block's record in the arena, in bytes; kernel/kernel.ts reads and writes the same.
+const DATA = 0;
+const SYMBOLS = 4;
+const HAVE = 8;
+const FREE = 12;
+const SEEN = 16;
+const ESIS = 48;
+const NONE = 255;
+/** Bytes of a record. */
+export const RECORD_BYTES = 320;
+
+/** Memory that records and symbols lie in: an arena, or a buffer of the block's own. */
+export interface BlockMemory {
+  readonly bytes: Uint8Array;
+  readonly words: Uint32Array;
+}
+
+/** A block with memory of its own. */
+export function ownBlock(k: number, symbolBytes: number): GatheringBlock {
+  const buffer = new ArrayBuffer(RECORD_BYTES + Math.ceil((k * symbolBytes) / 4) * 4);
+  return new GatheringBlock(
+    { bytes: new Uint8Array(buffer), words: new Uint32Array(buffer) },
+    0,
+    RECORD_BYTES,
+    k,
+    symbolBytes,
+  );
+}
+
+/** Computes what is missing of a block that has k symbols, by a codec that copies. */
+export function recoverByCopy(codec: Codec, { bytes, esis, k, symbolBytes }: GatheringBlock): void {
+  if (!codec.recover(bytes, k, symbolBytes, esis)) throw new Error('k different symbols did not give the block');
+}
+
 /** A source block being put together: k slots; source symbols in their own, repair symbols wherever none is (yet). */
 export class GatheringBlock {
   readonly k: number;
-  readonly bytes: Uint8Array;
-  /** ESI held by each slot, 255 for none. */
-  readonly #esis: Uint8Array;
-  readonly #seen = new Uint32Array(8);
-  #have = 0;
-  #free: number;
+  readonly symbolBytes: number;
+  /** Address of the record, and of the k slots. */
+  readonly record: number;
+  readonly data: number;
+  readonly #bytes: Uint8Array;
+  readonly #words: Uint32Array;
 
-  /** @param bytes k * symbolBytes bytes, overwritten. */
-  constructor(k: number, bytes: Uint8Array) {
+  /** @param record where RECORD_BYTES, and @param data where k * symbolBytes bytes of the memory are ours, to be overwritten */
+  constructor(memory: BlockMemory, record: number, data: number, k: number, symbolBytes: number) {
     this.k = k;
-    this.bytes = bytes;
-    this.#esis = new Uint8Array(k).fill(255);
-    this.#free = k - 1;
+    this.symbolBytes = symbolBytes;
+    this.record = record;
+    this.data = data;
+    this.#bytes = memory.bytes;
+    this.#words = memory.words;
+    this.#bytes.fill(0, record, record + ESIS);
+    this.#bytes.fill(NONE, record + ESIS, record + RECORD_BYTES);
+    this.#words[(record + DATA) >>> 2] = data;
+    this.#words[(record + SYMBOLS) >>> 2] = k;
+    this.#words[(record + FREE) >>> 2] = k - 1;
   }
 
+  /** Symbols that are there. */
   get have(): number {
-    return this.#have;
+    return this.#words[(this.record + HAVE) >>> 2] ?? 0;
+  }
+
+  /** The k slots, all of the block once it is whole. */
+  get bytes(): Uint8Array {
+    return this.#bytes.subarray(this.data, this.data + this.k * this.symbolBytes);
+  }
+
+  /** ESI held by each slot, 255 for none. */
+  get esis(): Uint8Array {
+    return this.#bytes.subarray(this.record + ESIS, this.record + ESIS + this.k);
   }
 
   /** Takes one symbol. False when this ESI is there already. */
   add(esi: number, symbol: Uint8Array): boolean {
-    const word = esi >>> 5;
+    const word = (this.record + SEEN + (esi >>> 5) * 4) >>> 2;
     const mask = 1 << (esi & 31);
-    if (((this.#seen[word] ?? 0) & mask) !== 0) return false;
-    this.#seen[word] = (this.#seen[word] ?? 0) | mask;
-    if (esi < this.k) this.#makeRoom(esi, symbol.length);
+    if (((this.#words[word] ?? 0) & mask) !== 0) return false;
+    this.#words[word] = (this.#words[word] ?? 0) | mask;
+    if (esi < this.k) this.#makeRoom(esi);
     const slot = esi < this.k ? esi : this.#freeSlot();
-    this.#esis[slot] = esi;
-    this.bytes.set(symbol, slot * symbol.length);
-    this.#have += 1;
+    this.esis[slot] = esi;
+    this.#bytes.set(symbol, this.data + slot * this.symbolBytes);
+    this.#words[(this.record + HAVE) >>> 2] = this.have + 1;
     return true;
   }
 
-  /** Computes the missing source symbols once k symbols are there; how many there were. */
-  recover(codec: Codec): number {
-    const missing = this.#esis.reduce((sum, esi) => sum + (esi >= this.k ? 1 : 0), 0);
-    if (missing > 0 && !codec.recover(this.bytes, this.k, this.bytes.length / this.k, this.#esis)) {
-      throw new Error('k different symbols did not give the block');
-    }
-    return missing;
-  }
-
   /** A repair symbol that sits where a source symbol belongs moves away. */
-  #makeRoom(slot: number, size: number): void {
-    const held = this.#esis[slot] ?? 255;
-    if (held === 255) return;
+  #makeRoom(slot: number): void {
+    const held = this.esis[slot] ?? NONE;
+    if (held === NONE) return;
     const to = this.#freeSlot();
-    this.#esis[to] = held;
-    this.bytes.copyWithin(to * size, slot * size, (slot + 1) * size);
+    this.esis[to] = held;
+    const from = this.data + slot * this.symbolBytes;
+    this.#bytes.copyWithin(this.data + to * this.symbolBytes, from, from + this.symbolBytes);
   }
 
   /** The highest empty slot: source symbols come in order more often than not, so repair starts at the far end. */
   #freeSlot(): number {
-    while (this.#free >= 0 && this.#esis[this.#free] !== 255) this.#free -= 1;
-    if (this.#free < 0) throw new Error('no free slot in a block that is not whole');
-    return this.#free;
-  }
-}
-
-/** Hands out buffers for blocks and keeps what they take in all below a limit. */
-export class BlockMemory {
-  readonly #limit: number;
-  readonly #spare = new Map<number, Uint8Array[]>();
-  #used = 0;
-
-  constructor(limit: number) {
-    this.#limit = limit;
-  }
-
-  get used(): number {
-    return this.#used;
-  }
-
-  /** A buffer, or undefined when the limit stands in the way: give one back first. */
-  take(bytes: number): Uint8Array | undefined {
-    if (this.#used + bytes > this.#limit) return undefined;
-    this.#used += bytes;
-    return this.#spare.get(bytes)?.pop() ?? new Uint8Array(bytes);
-  }
-
-  give(buffer: Uint8Array): void {
-    this.#used -= buffer.length;
-    const spare = this.#spare.get(buffer.length) ?? [];
-    if (spare.length < 64) spare.push(buffer);
-    this.#spare.set(buffer.length, spare);
+    const word = (this.record + FREE) >>> 2;
+    let free = this.#words[word] ?? 0;
+    while (free > 0 && this.esis[free] !== NONE) free -= 1;
+    if (this.esis[free] !== NONE) throw new Error('no free slot in a block that is not whole');
+    this.#words[word] = free;
+    return free;
   }
 }

@@ -14,11 +14,17 @@ import {
   TAG_OFFSET,
   tsiClass,
 } from '@sluice/alc';
+import { ArenaCodec } from '@sluice/fec';
 import type { Authenticator, DatagramCode, LinkKey, Verdict } from '@sluice/ports';
-import { BlockMemory } from './gather.ts';
+import { Arena } from '@sluice/wasm';
+import { type GatheringBlock, recoverByCopy } from './gather.ts';
+import { HOST, PLACE, ReceiveKernel } from './kernel.ts';
 import { GatheringOrder, ReceivingObject } from './object.ts';
+import { SegmentMemory } from './segments.ts';
 import { type ChannelState, ReceiveSession, type ToiEntry } from './session.ts';
-import { type ObjectInfo, type ReceiveCounters, type ReceiveLimits, type ReceiveParts, spoolKey } from './types.ts';
+import { type ObjectInfo, type ReceiveCounters, type ReceiveLimits, type ReceiveParts } from './types.ts';
+import { receiveArenaBytes, spoolKey } from './types.ts';
+import { ReplayWindow, WINDOW_BYTES } from './window.ts';
 
 /** The previous live session stays open that long (PROTOCOL.md S-3). */
 const LINGER_NS = 5e9;
@@ -26,7 +32,26 @@ const LINGER_NS = 5e9;
 const SIDE_SESSIONS = 4;
 /** Session keys kept for sessions that are not open. */
 const STRANGERS = 16;
+/** Sessions open at once: the live one, the one it replaced, and those of S-4. One more while they change. */
+const SESSIONS = SIDE_SESSIONS + 3;
+/** Symbols of a block that are computed, at most. */
+const SPARE_BYTES = 255 * 8896;
 const HEARTBEAT_TYPE = 'application/vnd.sluice.heartbeat+json';
+
+/** A session and key whose datagrams the kernel judges. */
+interface Followed {
+  readonly session: ReceiveSession;
+  readonly key: LinkKey;
+}
+
+/** A batch with a verdict for each datagram, in order. Valid during the call only. */
+export interface JudgedBatch {
+  readonly bytes: Uint8Array;
+  readonly offsets: Uint32Array;
+  readonly lengths: Uint32Array;
+  readonly count: number;
+  readonly verdicts: readonly Verdict[];
+}
 
 /**
  * The receiving half, without I/O: stops 9 (admit), 10 (gather) and 11 (recover). Datagrams go in one at a time,
@@ -43,7 +68,12 @@ export class ReceiveMachine {
   };
   readonly #parts: ReceiveParts;
   readonly #limits: ReceiveLimits;
-  readonly #memory: BlockMemory;
+  readonly #arena: Arena;
+  readonly #memory: SegmentMemory;
+  readonly #kernel: ReceiveKernel | undefined;
+  readonly #recover: (block: GatheringBlock) => void;
+  /** Addresses of replay windows that are nobody's. */
+  readonly #windows: number[];
   readonly #order = new GatheringOrder();
   readonly #sessions = new Map<number, ReceiveSession>();
   /** By channel and spool key: symbols of any session and pass fill the same holes. */
@@ -52,13 +82,28 @@ export class ReceiveMachine {
   readonly #strangers = new Map<number, Authenticator>();
   #highest: number;
   #lostInClosed = 0;
+  #followed: Followed | undefined;
+  /** Whose authentic datagram came last that the kernel did not judge. */
+  #latest: Followed | undefined;
+  /** Verdicts of the present batch that the kernel did not give. */
+  #ours: Verdict[] = [];
 
   /** @param highestLive the highest live TSI ever accepted, 0 for none (PROTOCOL.md S-3). */
   constructor(parts: ReceiveParts, limits: ReceiveLimits, highestLive: number) {
     this.#parts = parts;
     this.#limits = limits;
-    this.#memory = new BlockMemory(limits.blockBytes);
+    const arena = parts.arena ?? Arena.create(receiveArenaBytes(limits), true);
+    this.#arena = arena;
+    this.#memory = new SegmentMemory(arena, limits.blockBytes);
+    this.#kernel = parts.arena === undefined ? undefined : ReceiveKernel.open(arena);
+    this.#windows = Array.from({ length: SESSIONS }, () => arena.take(WINDOW_BYTES));
+    this.#recover = this.#kernel === undefined ? (block) => recoverByCopy(parts.codec, block) : recoverInPlace(arena);
     this.#highest = highestLive;
+  }
+
+  /** Where batches are described before `receiveRuns`, if the kernel is there: three words a run, as `kernel.ts` says. */
+  get runs(): Uint32Array | undefined {
+    return this.#kernel?.runs;
   }
 
   /** The highest live TSI accepted. */
@@ -86,8 +131,74 @@ export class ReceiveMachine {
   /** Judges one datagram, of `length` bytes at `offset`, and uses it. */
   receive(bytes: Uint8Array, offset: number, length: number, now: number): Verdict {
     const verdict = this.#admit(bytes, offset, length, now);
-    this.counters.verdicts.set(verdict, (this.counters.verdicts.get(verdict) ?? 0) + 1);
+    this.#count(verdict);
     return verdict;
+  }
+
+  /**
+   * Judges and uses the datagrams of the first `count` of `runs`, which lie in the arena: as `receive` would, one after the
+   * other. How many they were.
+   */
+  receiveRuns(count: number, now: number, tap?: (batch: JudgedBatch) => void): number {
+    const kernel = this.#kernel;
+    if (kernel === undefined) throw new Error('there is no kernel to judge batches');
+    const datagrams = kernel.split(count);
+    const followed = this.#followed;
+    this.#latest = undefined;
+    let candidates = 0;
+    if (followed === undefined) kernel.codes.fill(HOST, 0, datagrams);
+    else candidates = kernel.admit(datagrams, followed.session.authenticator(followed.key));
+    if (followed !== undefined && candidates > 0) followed.session.lastSeen = now;
+    for (let i = kernel.place(0, datagrams); i < datagrams; i = kernel.place(i + 1, datagrams)) {
+      const verdict = this.#judge(kernel, i, now);
+      if (tap !== undefined) this.#ours[i] = verdict;
+    }
+    kernel.drain(this.counters.verdicts);
+    if (tap !== undefined) this.#show(kernel, datagrams, tap);
+    if (candidates === 0 && this.#latest !== undefined) this.#follow(kernel, this.#latest);
+    return datagrams;
+  }
+
+  /** What the kernel leaves to us of one datagram. */
+  #judge(kernel: ReceiveKernel, index: number, now: number): Verdict {
+    const offset = kernel.offsets[index] ?? 0;
+    const length = kernel.lengths[index] ?? 0;
+    const { bytes } = this.#arena;
+    const code = kernel.codes[index];
+    const followed = this.#followed;
+    if (code === HOST || followed === undefined) return this.receive(bytes, offset, length, now);
+    const [toi, sbn] = [readToi(bytes, offset), readSbn(bytes, offset)];
+    let verdict: Verdict;
+    if (code === PLACE) {
+      const { session, key } = followed;
+      const channel = session.channel(key, this.#parts.codec, this.#limits);
+      const symbol = bytes.subarray(offset + HEADER_BYTES, offset + length);
+      verdict = this.#use(session, channel, toi, sbn, readEsi(bytes, offset), symbol);
+      const entry = channel.tois.get(toi);
+      if (entry?.type === 'object') kernel.cache.install(toi, sbn, entry.object);
+    } else {
+      const object = kernel.cache.owner(toi, sbn);
+      if (object === undefined) throw new Error("the kernel made a block whole that is nobody's");
+      verdict = this.#noticed(object, () => object.finish(sbn));
+    }
+    this.#count(verdict);
+    return verdict;
+  }
+
+  #show(kernel: ReceiveKernel, count: number, tap: (batch: JudgedBatch) => void): void {
+    const verdicts = Array.from({ length: count }, (_, i) => this.#ours[i] ?? kernel.verdict(i));
+    this.#ours = [];
+    tap({ bytes: this.#arena.bytes, offsets: kernel.offsets, lengths: kernel.lengths, count, verdicts });
+  }
+
+  #follow(kernel: ReceiveKernel, { session, key }: Followed): void {
+    if (session.windowAt === 0 || this.#sessions.get(session.tsi) !== session) return;
+    this.#followed = { session, key };
+    kernel.follow(session.tsi, key.asid, session.datagramBytes, session.windowAt);
+  }
+
+  #count(verdict: Verdict): void {
+    this.counters.verdicts.set(verdict, (this.counters.verdicts.get(verdict) ?? 0) + 1);
   }
 
   /** Lets time pass: closes the session that a newer one has replaced. */
@@ -133,6 +244,7 @@ export class ReceiveMachine {
     session.lastSeen = now;
     // A datagram of another length has used up its number: sent again, it is no news.
     if (session.datagramBytes !== length) return 'bad-length';
+    this.#latest = { session, key };
     const channel = session.channel(key, this.#parts.codec, this.#limits);
     return kind === 'fdt' ? this.#fdt(session, channel, datagram) : this.#symbol(channel, session, datagram);
   }
@@ -161,7 +273,13 @@ export class ReceiveMachine {
       }
       this.#replaceLive(tsi, now);
     } else this.#makeRoom();
-    const session = new ReceiveSession(tsi, length);
+    const windowAt = this.#windows.pop();
+    const session = new ReceiveSession(
+      tsi,
+      length,
+      windowAt,
+      windowAt === undefined ? undefined : this.#window(windowAt),
+    );
     this.#sessions.set(tsi, session);
     this.#parts.onEvent({ type: 'session', tsi });
     return session;
@@ -181,9 +299,18 @@ export class ReceiveMachine {
     this.#close(oldest);
   }
 
+  #window(at: number): ReplayWindow {
+    return new ReplayWindow(this.#arena.view(at, WINDOW_BYTES).fill(0));
+  }
+
   #close(session: ReceiveSession): void {
     this.#lostInClosed += session.window.missing;
     this.#sessions.delete(session.tsi);
+    if (this.#followed?.session === session) {
+      this.#followed = undefined;
+      this.#kernel?.follow(0, 0, 0, 0);
+    }
+    if (session.windowAt > 0) this.#windows.push(session.windowAt);
   }
 
   #fdt(session: ReceiveSession, channel: ChannelState, datagram: Uint8Array): Verdict {
@@ -213,7 +340,8 @@ export class ReceiveMachine {
     };
     const entry =
       contentType === HEARTBEAT_TYPE ? ({ type: 'heartbeat', info, done: false } as const) : this.#open(info);
-    channel.name(file.toi, entry, this.#limits.tois);
+    const forgotten = channel.name(file.toi, entry, this.#limits.tois);
+    if (forgotten?.type === 'object') this.#kernel?.cache.dropAll(forgotten.object);
     for (const { sbn, esi, symbol } of channel.waiting.take(file.toi)) {
       this.#use(session, channel, file.toi, sbn, esi, symbol);
     }
@@ -230,9 +358,12 @@ export class ReceiveMachine {
     if (typeof opened === 'string') return { type: 'refused', info };
     const object = new ReceivingObject(info, opened.stored, {
       ...this.#parts,
+      arena: this.#arena,
       memory: this.#memory,
       order: this.#order,
       counters: this.counters,
+      cache: this.#kernel?.cache,
+      recover: this.#recover,
     });
     this.#objects.set(name, object);
     const { blocks } = object.partition;
@@ -284,8 +415,13 @@ export class ReceiveMachine {
   }
 
   #gather(object: ReceivingObject, sbn: number, esi: number, symbol: Uint8Array): Verdict {
+    return this.#noticed(object, () => object.add(sbn, esi, symbol));
+  }
+
+  /** Tells when what is done makes the object whole. */
+  #noticed(object: ReceivingObject, step: () => Verdict): Verdict {
     const before = object.whole;
-    const verdict = object.add(sbn, esi, symbol);
+    const verdict = step();
     if (object.whole && !before) {
       this.#parts.onEvent({ type: 'object-whole', info: object.info, blocks: object.partition.blocks });
     }
@@ -309,4 +445,14 @@ export class ReceiveMachine {
     this.#parts.onEvent({ type: 'heartbeat', asid: key.asid, channel: key.channel, tsi, senderNtp, body });
     return 'accepted';
   }
+}
+
+/** Recovery where blocks lie, for an arena that the kernels know. */
+function recoverInPlace(arena: Arena): (block: GatheringBlock) => void {
+  const codec = new ArenaCodec(arena);
+  const spare = arena.take(SPARE_BYTES);
+  return ({ data, k, symbolBytes, esis }) => {
+    if (!codec.recoverAt(data, k, symbolBytes, symbolBytes, esis, spare))
+      throw new Error('k different symbols did not give the block');
+  };
 }

@@ -65,15 +65,12 @@ export class ChannelState {
     this.waiting = new WaitingSymbols(limits.unknownToiBytes);
   }
 
-  /** Names a TOI; the oldest one is forgotten when there are too many. */
-  name(toi: number, entry: ToiEntry, limit: number): void {
-    if (this.tois.size >= limit) {
-      for (const oldest of this.tois.keys()) {
-        this.tois.delete(oldest);
-        break;
-      }
-    }
+  /** Names a TOI; the oldest one is forgotten when there are too many, and what it stood for is given back. */
+  name(toi: number, entry: ToiEntry, limit: number): ToiEntry | undefined {
+    const oldest = this.tois.size >= limit ? this.tois.entries().next().value : undefined;
+    if (oldest !== undefined) this.tois.delete(oldest[0]);
     this.tois.set(toi, entry);
+    return oldest?.[1];
   }
 }
 
@@ -88,13 +85,17 @@ export class ReceiveSession {
   lastSeen = 0;
   /** When it closes, nanoseconds, once a newer live session has begun. */
   closesAt = Infinity;
-  readonly window = new ReplayWindow();
+  readonly window: ReplayWindow;
+  /** Address of the window in the arena, 0 when it is not there. */
+  readonly windowAt: number;
   readonly #channels: (ChannelState | undefined)[] = [];
   readonly #authenticators: (Authenticator | undefined)[] = [];
 
-  constructor(tsi: number, datagramBytes: number) {
+  constructor(tsi: number, datagramBytes: number, windowAt = 0, window = new ReplayWindow()) {
     this.tsi = tsi;
     this.datagramBytes = datagramBytes;
+    this.windowAt = windowAt;
+    this.window = window;
   }
 
   /** The key of one channel in this session, derived once. */

@@ -1,6 +1,7 @@
 import type { ContentType } from '@sluice/alc';
 import type { Codec } from '@sluice/fec';
 import type { DatagramCode, Digest, LinkKey, Sha256, Verdict } from '@sluice/ports';
+import type { Arena } from '@sluice/wasm';
 
 /** An object as its FDT names it, with the channel by whose key it came. */
 export interface ObjectInfo {
@@ -25,8 +26,11 @@ export interface SpoolPort {
    * that it is complete, or why it is refused.
    */
   open(info: ObjectInfo): { readonly stored: Uint8Array } | 'complete' | DatagramCode;
-  /** The bytes of one whole block, valid during the call. `stored`, or why it was not taken (it may come again). */
-  block(info: ObjectInfo, sbn: number, offset: number, bytes: Uint8Array): 'stored' | DatagramCode;
+  /**
+   * The bytes of one whole block. `stored`, or why it was not taken (it may come again).
+   * @param release called once when `bytes` are no longer needed, if they were taken; they are valid until then
+   */
+  block(info: ObjectInfo, sbn: number, offset: number, bytes: Uint8Array, release: () => void): 'stored' | DatagramCode;
 }
 
 /** Named limits; reaching one is counted and survivable. */
@@ -61,7 +65,18 @@ export interface ReceiveParts {
   readonly sha256: Sha256;
   readonly spool: SpoolPort;
   readonly onEvent: (event: ReceiveEvent) => void;
+  /**
+   * Where blocks are gathered, with room for `receiveArenaBytes`. Batches that lie in it are judged by the kernel.
+   * Without one the machine makes its own, and every datagram is judged one by one.
+   */
+  readonly arena?: Arena;
 }
+
+/** Tables of codec and kernel, replay windows, symbols being recovered. */
+const KERNEL_BYTES = 8 * 2 ** 20;
+
+/** What an arena must hold for a machine with these limits, beside the batches. */
+export const receiveArenaBytes = (limits: ReceiveLimits): number => limits.blockBytes + KERNEL_BYTES;
 
 export type ReceiveEvent =
   | { readonly type: 'session'; readonly tsi: number }

@@ -1,0 +1,124 @@
+import { type Arena, openKernel } from '@sluice/wasm';
+import type { Authenticator, Verdict } from '@sluice/ports';
+import { TAG_BYTES, TAG_JOB_WORDS } from '@sluice/ports';
+import { LINK_KERNEL } from '../kernel.wasm.ts';
+import { BlockCache, CACHE_ENTRIES } from './cache.ts';
+
+/** What kernel/kernel.ts exports for receiving. */
+interface Exports {
+  layOut(
+    offsets: number,
+    lengths: number,
+    codes: number,
+    savedTags: number,
+    computedTags: number,
+    jobs: number,
+    cache: number,
+    cacheEntries: number,
+    counts: number,
+    datagrams: number,
+  ): void;
+  follow(tsi: number, asid: number, datagramBytes: number, window: number): void;
+  split(runs: number, count: number): number;
+  admit(count: number): number;
+  place(from: number, count: number): number;
+}
+
+/** Datagrams in one batch at most: what a kernel that merges as many as it may gives in one receive of 32. */
+export const BATCH_DATAGRAMS = 4096;
+/** Runs in one batch at most. */
+export const BATCH_RUNS = 64;
+export const RUN_WORDS = 3;
+
+/** Codes of the kernel that are verdicts, by number. */
+const VERDICTS: readonly Verdict[] = ['accepted', 'surplus', 'replayed', 'bad-tag'];
+/** What the host must do with the datagram at which `place` stopped. */
+export const HOST = 251;
+export const PLACE = 252;
+export const WHOLE = 253;
+
+/** Admits and places whole batches of datagrams of one session and key in WebAssembly; the rest it leaves to the host. */
+export class ReceiveKernel {
+  readonly cache: BlockCache;
+  readonly offsets: Uint32Array;
+  readonly lengths: Uint32Array;
+  readonly codes: Uint8Array;
+  /** Where the runs of a batch are written before `split`: offset, bytes, bytes of a datagram. */
+  readonly runs: Uint32Array;
+  readonly #arena: Arena;
+  readonly #exports: Exports;
+  readonly #runsAt: number;
+  readonly #jobs: Uint32Array;
+  readonly #counts: Uint32Array;
+
+  private constructor(arena: Arena, exports: Exports) {
+    this.#arena = arena;
+    this.#exports = exports;
+    this.cache = new BlockCache(arena);
+    const words = (count: number): readonly [number, Uint32Array] => {
+      const at = arena.take(count * 4);
+      return [at, new Uint32Array(arena.bytes.buffer, at, count)];
+    };
+    const [offsetsAt, offsets] = words(BATCH_DATAGRAMS);
+    const [lengthsAt, lengths] = words(BATCH_DATAGRAMS);
+    const [jobsAt, jobs] = words(BATCH_DATAGRAMS * TAG_JOB_WORDS);
+    const [countsAt, counts] = words(256);
+    const [runsAt, runs] = words(BATCH_RUNS * RUN_WORDS);
+    const codesAt = arena.take(BATCH_DATAGRAMS);
+    const savedTags = arena.take(BATCH_DATAGRAMS * TAG_BYTES);
+    const computedTags = arena.take(BATCH_DATAGRAMS * TAG_BYTES);
+    this.offsets = offsets;
+    this.lengths = lengths;
+    this.#jobs = jobs;
+    this.#counts = counts;
+    this.runs = runs;
+    this.#runsAt = runsAt;
+    this.codes = arena.view(codesAt, BATCH_DATAGRAMS);
+    exports.layOut(
+      ...([offsetsAt, lengthsAt, codesAt, savedTags, computedTags, jobsAt, this.cache.address] as const),
+      ...([CACHE_ENTRIES, countsAt, BATCH_DATAGRAMS] as const),
+    );
+  }
+
+  /** Undefined where the runtime has no WebAssembly: everything is the host's then. */
+  static open(arena: Arena): ReceiveKernel | undefined {
+    const exports = openKernel(LINK_KERNEL, arena);
+    return exports === undefined ? undefined : new ReceiveKernel(arena, exports as Exports);
+  }
+
+  /** Whose datagrams are judged here; with no window, nobody's. */
+  follow(tsi: number, asid: number, datagramBytes: number, window: number): void {
+    this.cache.clear();
+    this.#exports.follow(tsi, asid, datagramBytes, window);
+  }
+
+  /** Fills `offsets` and `lengths` from the first `count` of `runs`; how many datagrams there are. */
+  split(count: number): number {
+    return this.#exports.split(this.#runsAt, count);
+  }
+
+  /** First half of admitting: header compares, replay window, and the tags of what passes. How many were checked. */
+  admit(count: number, authenticator: Authenticator): number {
+    const candidates = this.#exports.admit(count);
+    authenticator.tags(this.#arena.bytes, this.#jobs, candidates);
+    return candidates;
+  }
+
+  /** Second half, in the order of arrival, up to a datagram for the host; `count` when there is none. */
+  place(from: number, count: number): number {
+    return this.#exports.place(from, count);
+  }
+
+  verdict(index: number): Verdict {
+    return VERDICTS[this.codes[index] ?? 0] ?? 'accepted';
+  }
+
+  /** Adds what the kernel has counted since the last call. */
+  drain(verdicts: Map<Verdict, number>): void {
+    VERDICTS.forEach((verdict, code) => {
+      const count = this.#counts[code] ?? 0;
+      if (count > 0) verdicts.set(verdict, (verdicts.get(verdict) ?? 0) + count);
+      this.#counts[code] = 0;
+    });
+  }
+}
