@@ -148,13 +148,22 @@ export function follow(tsi: u32, asid: u32, datagramBytes: u32, windowAt: usize)
   window = windowAt;
 }
 
+/** The byte of the window that has the bit of a sequence number, and the bit in it. */
+function byteOf(sn: u64): usize {
+  return window + ((<usize>(sn & (WINDOW - 1))) >> 3);
+}
+
+function maskOf(sn: u64): u32 {
+  const bit = <u32>(sn & 7);
+  return 1 << bit;
+}
+
 /** As ReplayWindow.has. */
 function seen(sn: u64): bool {
   const highest = <u64>load<f64>(window, 8192);
   if (sn == 0 || sn + WINDOW <= highest) return true;
   if (sn > highest) return false;
-  const bit = <usize>(sn & (WINDOW - 1));
-  return ((load<u8>(window + (bit >> 3)) >> (<u8>(bit & 7))) & 1) != 0;
+  return (load<u8>(byteOf(sn)) & maskOf(sn)) != 0;
 }
 
 /** As ReplayWindow.add. */
@@ -163,16 +172,10 @@ function take(sn: u64): void {
   const count = load<f64>(window, 8208);
   if (sn > highest) {
     if (sn - highest >= WINDOW) memory.fill(window, 0, 8192);
-    else {
-      for (let n = highest + 1; n <= sn; n += 1) {
-        const bit = <usize>(n & (WINDOW - 1));
-        store<u8>(window + (bit >> 3), load<u8>(window + (bit >> 3)) & ~(1 << (<u8>(bit & 7))));
-      }
-    }
+    else for (let n = highest + 1; n <= sn; n += 1) store<u8>(byteOf(n), load<u8>(byteOf(n)) & ~maskOf(n));
     store<f64>(window, <f64>sn, 8192);
   }
-  const bit = <usize>(sn & (WINDOW - 1));
-  store<u8>(window + (bit >> 3), load<u8>(window + (bit >> 3)) | (1 << (<u8>(bit & 7))));
+  store<u8>(byteOf(sn), load<u8>(byteOf(sn)) | maskOf(sn));
   const lowest = load<f64>(window, 8200);
   if (count == 0 || <f64>sn < lowest) store<f64>(window, <f64>sn, 8200);
   store<f64>(window, count + 1, 8208);

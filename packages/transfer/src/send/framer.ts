@@ -1,9 +1,21 @@
-import { FDT_HEADER_BYTES, HEADER_BYTES, ntpFromUnix, writeFdtHeader, writeObjectHeader } from '@sluice/alc';
-import { blockBytes, blockLength, blockOffset, passEsis, type Partition, partition, repairCount } from '@sluice/fec';
+import {
+  FDT_HEADER_BYTES,
+  HEADER_BYTES,
+  ntpFromUnix,
+  TAG_OFFSET,
+  writeFdtHeader,
+  writeObjectHeader,
+} from '@sluice/alc';
+import { ArenaCodec, blockBytes, blockLength, blockOffset, type FecProfile, passEsis } from '@sluice/fec';
+import { type Partition, partition, repairCount } from '@sluice/fec';
+import { TAG_BYTES } from '@sluice/ports';
+import type { Arena } from '@sluice/wasm';
+import type { SendKernel } from './kernel.ts';
 import type { ObjectSource, SendCounters, SendObject, SendParts, SendSettings } from './types.ts';
 
-/** Stands for the sequence number until `SendSession.seal` gives one at departure. */
+/** Stands for the sequence number until `SendSession` gives one at departure. */
 const UNSEALED = 1;
+const ENCODING_SYMBOLS_MAX = 255;
 
 /** A source block on its way: where it belongs and which symbols of it this run sends. */
 export interface BlockRef {
@@ -18,55 +30,124 @@ export interface BlockRef {
 /** The blocks of an object with the symbols that run `run` sends of each (run = pass for blobs). */
 export function* blocksOf(object: SendObject, toi: number, run: number, settings: SendSettings): Generator<BlockRef> {
   const shape = partition(object.size, settings.symbolBytes, settings.profile.maxBlock);
+  const [large, small] = [shape.large, shape.small].map((k) => esisOf(run, k, settings.profile));
   for (let sbn = 0; sbn < shape.blocks; sbn += 1) {
     const k = blockLength(shape, sbn);
-    const m = repairCount(k, settings.profile);
-    yield { object, partition: shape, toi, sbn, k, esis: passEsis(run, k, m) };
+    const esis = k === shape.large ? large : small;
+    if (esis !== undefined) yield { object, partition: shape, toi, sbn, k, esis };
   }
 }
 
-/** Fills datagram slots with symbols: stops 3 to 5 (slice, protect, frame) but for SN and tag, which `SendSession.seal` adds. */
+/** One list for all blocks of a length, so that the codec knows it again. */
+function esisOf(run: number, k: number, profile: FecProfile): Uint8Array | undefined {
+  if (k === 0) return undefined;
+  const name = `${profile.name} ${String(profile.maxBlock)} ${String(profile.repair)} ${String(k)} ${String(run)}`;
+  const known = lists.get(name);
+  if (known !== undefined) return known;
+  const esis = passEsis(run, k, repairCount(k, profile));
+  if (lists.size >= LISTS) lists.clear();
+  lists.set(name, esis);
+  return esis;
+}
+
+const LISTS = 1024;
+const lists = new Map<string, Uint8Array>();
+
+/** Fills datagram slots with symbols: stops 3 to 5 (slice, protect, frame) but for SN and tag, which `SendSession` adds. */
 export class Framer {
   readonly datagramBytes: number;
   readonly #settings: SendSettings;
   readonly #parts: SendParts;
   readonly #counters: SendCounters;
-  #source: Uint8Array;
-  #symbols: Uint8Array;
+  readonly #arena: Arena;
+  readonly #kernel: SendKernel | undefined;
+  readonly #codec: ArenaCodec | undefined;
+  /** Addresses: of the block's source symbols, its slots in the run, its ESIs, its symbols in the slots. */
+  readonly #source: number;
+  readonly #order: number;
+  readonly #esis: number;
+  readonly #outs: number;
+  readonly #repair: Uint8Array;
 
-  constructor(settings: SendSettings, parts: SendParts, counters: SendCounters) {
+  constructor(
+    settings: SendSettings,
+    parts: SendParts,
+    counters: SendCounters,
+    arena: Arena,
+    kernel: SendKernel | undefined,
+  ) {
     this.#settings = settings;
     this.#parts = parts;
     this.#counters = counters;
+    this.#arena = arena;
+    this.#kernel = kernel;
+    this.#codec = kernel === undefined ? undefined : new ArenaCodec(arena);
     this.datagramBytes = HEADER_BYTES + settings.symbolBytes;
-    this.#source = new Uint8Array(settings.profile.maxBlock * settings.symbolBytes);
-    this.#symbols = new Uint8Array(255 * settings.symbolBytes);
+    this.#source = arena.take(settings.profile.maxBlock * settings.symbolBytes);
+    this.#order = arena.take(ENCODING_SYMBOLS_MAX * 4);
+    this.#esis = arena.take(ENCODING_SYMBOLS_MAX);
+    this.#outs = arena.take(ENCODING_SYMBOLS_MAX * 4);
+    this.#repair = new Uint8Array(kernel === undefined ? ENCODING_SYMBOLS_MAX * settings.symbolBytes : 0);
   }
 
-  /** Reads one block, encodes it and writes each symbol's datagram into the slot of `into` that `slots` names. */
+  /** Reads one block, encodes it and writes each symbol's datagram into the slot from address `slots` on that `order` names. */
   block(
     ref: BlockRef,
     tsi: number,
     asid: number,
-    into: Uint8Array,
-    slots: Uint32Array,
+    slots: number,
+    order: Uint32Array,
     from: ObjectSource = this.#parts.source,
   ): void {
     const size = this.#settings.symbolBytes;
-    const source = this.#source.subarray(0, ref.k * size);
+    const source = this.#arena.view(this.#source, ref.k * size);
     const bytes = blockBytes(ref.partition, ref.sbn);
     from.read(ref.object.digest, blockOffset(ref.partition, ref.sbn), source.subarray(0, bytes));
     source.fill(0, bytes);
-    this.#parts.codec.encode(source, ref.k, size, ref.esis, this.#symbols);
+    const sources =
+      this.#kernel === undefined || this.#codec === undefined
+        ? this.#plain(ref, tsi, asid, slots, order, source)
+        : this.#fast(ref, tsi, asid, slots, order, this.#kernel, this.#codec);
+    this.#counters.sourceSymbols += sources;
+    this.#counters.repairSymbols += ref.esis.length - sources;
+  }
+
+  #fast(
+    { k, esis, toi, sbn }: BlockRef,
+    tsi: number,
+    asid: number,
+    slots: number,
+    order: Uint32Array,
+    kernel: SendKernel,
+    codec: ArenaCodec,
+  ): number {
+    const { symbolBytes } = this.#settings;
+    const { words } = this.#arena;
+    words.set(order, this.#order >>> 2);
+    this.#arena.bytes.set(esis, this.#esis);
+    const sources = kernel.frame(
+      ...([slots, this.datagramBytes, this.#order, this.#esis, esis.length, this.#source, symbolBytes, k] as const),
+      ...([tsi, toi, asid, sbn, this.#outs] as const),
+    );
+    const outs = words.subarray(this.#outs >>> 2, (this.#outs >>> 2) + esis.length);
+    codec.encodeAt(this.#source, k, symbolBytes, symbolBytes, esis, outs);
+    return sources;
+  }
+
+  /** The plain form of `#fast`. */
+  #plain(ref: BlockRef, tsi: number, asid: number, slots: number, order: Uint32Array, source: Uint8Array): number {
+    const size = this.#settings.symbolBytes;
+    const into = this.#arena.bytes;
+    this.#parts.codec.encode(source, ref.k, size, ref.esis, this.#repair);
     ref.esis.forEach((esi, j) => {
-      const slot = slots[j];
+      const slot = order[j];
       if (slot === undefined) throw new Error('a symbol without a slot');
-      const at = slot * this.datagramBytes;
+      const at = slots + slot * this.datagramBytes;
       writeObjectHeader(into, at, { tsi, toi: ref.toi, asid, sn: UNSEALED, sbn: ref.sbn, esi });
-      into.set(this.#symbols.subarray(j * size, (j + 1) * size), at + HEADER_BYTES);
-      if (esi < ref.k) this.#counters.sourceSymbols += 1;
-      else this.#counters.repairSymbols += 1;
+      into.fill(0, at + TAG_OFFSET, at + TAG_OFFSET + TAG_BYTES);
+      into.set(this.#repair.subarray(j * size, (j + 1) * size), at + HEADER_BYTES);
     });
+    return ref.esis.reduce((sum, esi) => sum + (esi < ref.k ? 1 : 0), 0);
   }
 
   /** The datagrams of one sending of an FDT Instance, end to end; `repeat` picks other symbols each time. */

@@ -1,8 +1,10 @@
 import type { DatagramBatch, LinkKey } from '@sluice/ports';
+import { Arena } from '@sluice/wasm';
 import { blocksOf, Framer } from './framer.ts';
-import { announce, type OnAirFdt, Pass, type Run } from './pass.ts';
-import { Pacer } from './pacer.ts';
-import { SendSession } from './session.ts';
+import { openSendKernel } from './kernel.ts';
+import { announce, type OnAirFdt, Pass, type Run, type Step } from './pass.ts';
+import { BATCH_MAX, Pacer } from './pacer.ts';
+import { Sealer, SendSession } from './session.ts';
 import {
   FDT_INTERVAL_NS,
   NS_PER_MS,
@@ -11,11 +13,15 @@ import {
   type SendCounters,
   type SendObject,
   type SendParts,
+  sendArenaBytes,
   type SendSettings,
+  slotBytes,
 } from './types.ts';
 
 /** A heartbeat's FDT is good for a minute of sender time. */
 const HEARTBEAT_LIFE_SECONDS = 60;
+/** Symbols of a heartbeat, repair and all, at most: a block of one. */
+const HEARTBEAT_SYMBOLS = 255;
 
 /** What may leave now: nothing before `at`. With no batch, ask again at `at` (Infinity: when there is something new). */
 export interface Departure {
@@ -25,8 +31,12 @@ export interface Departure {
 
 interface Active {
   readonly pass: Pass;
-  readonly runs: Iterator<Run>;
-  run: Run | undefined;
+  readonly steps: Iterator<Step>;
+  run: (Run & { readonly type: 'symbols' }) | undefined;
+  /** The run after this one, once it is ready. */
+  ahead: Run | undefined;
+  /** There is no run after `ahead`: the pass ends with it, or failed. */
+  ended: { readonly error?: unknown } | undefined;
   /** Datagrams of the run that have left. */
   gone: number;
   quietUntil: number;
@@ -55,15 +65,26 @@ export class SendMachine {
   #session: SendSession;
   #active: Active | undefined;
   #onAir: OnAirFdt[] = [];
-  #buffer = new Uint8Array(0);
+  readonly #arena: Arena;
+  readonly #sealer: Sealer | undefined;
+  /** Addresses of the slots of two runs: one leaves while the next is made. */
+  readonly #buffers: readonly [number, number];
+  #turn = 0;
+  readonly #heartbeatAt: number;
 
   constructor(tsi: number, keys: readonly LinkKey[], settings: SendSettings, parts: SendParts) {
     this.#keys = keys;
     this.#settings = settings;
     this.#parts = parts;
     this.#session = new SendSession(tsi, keys);
-    this.#framer = new Framer(settings, parts, this.counters);
+    const arena = parts.arena ?? Arena.create(sendArenaBytes(settings), true);
+    const kernel = parts.arena === undefined ? undefined : openSendKernel(arena);
+    this.#arena = arena;
+    this.#framer = new Framer(settings, parts, this.counters, arena, kernel);
+    this.#sealer = kernel === undefined ? undefined : new Sealer(arena, kernel, BATCH_MAX);
     this.#pacer = new Pacer(settings.rate, this.#framer.datagramBytes);
+    this.#heartbeatAt = arena.take(HEARTBEAT_SYMBOLS * this.#framer.datagramBytes);
+    this.#buffers = [arena.take(slotBytes(settings)), arena.take(slotBytes(settings))];
   }
 
   get tsi(): number {
@@ -116,8 +137,9 @@ export class SendMachine {
       },
     };
     for (const ref of blocksOf(object, announced.toi, 0, this.#settings)) {
-      const datagrams = new Uint8Array(ref.esis.length * this.#framer.datagramBytes);
-      this.#framer.block(ref, session.tsi, asid, datagrams, Uint32Array.from(ref.esis.keys()), source);
+      const at = this.#heartbeatAt;
+      this.#framer.block(ref, session.tsi, asid, at, Uint32Array.from(ref.esis.keys()), source);
+      const datagrams = this.#arena.bytes.slice(at, at + ref.esis.length * this.#framer.datagramBytes);
       this.#urgent.push(this.#sealed(datagrams, session, asid));
     }
     this.counters.heartbeats += 1;
@@ -138,11 +160,15 @@ export class SendMachine {
       return { at: active.quietUntil, batch: undefined };
     }
     const run = active.run;
-    if (run?.type !== 'symbols') return { at: now, batch: undefined };
+    if (run === undefined) return { at: now, batch: undefined };
+    // While there is time anyway, a block of the next run is made.
+    if (at > now && active.ahead === undefined && active.ended === undefined) this.#work(active);
     const size = this.#framer.datagramBytes;
     const count = Math.min(this.#pacer.batch(run.spacingNs), run.count - active.gone);
-    const bytes = run.slots.subarray(active.gone * size, (active.gone + count) * size);
-    this.#sealed(bytes, run.session, run.asid);
+    const start = run.slots + active.gone * size;
+    const bytes = this.#arena.view(start, count * size);
+    if (this.#sealer === undefined) this.#sealed(bytes, run.session, run.asid);
+    else run.session.sealRun(start, size, count, run.asid, this.#sealer);
     active.gone += count;
     if (active.gone === run.count) this.#finishRun(active, run, now);
     return this.#leave(bytes, at, run.spacingNs);
@@ -157,8 +183,7 @@ export class SendMachine {
   }
 
   #sealed(datagrams: Uint8Array, session: SendSession, asid: number): Uint8Array {
-    const size = this.#framer.datagramBytes;
-    for (let at = 0; at < datagrams.length; at += size) session.seal(datagrams.subarray(at, at + size), asid);
+    session.seal(datagrams, this.#framer.datagramBytes, asid);
     return datagrams;
   }
 
@@ -186,32 +211,39 @@ export class SendMachine {
       const active = this.#active ?? this.#begin();
       if (active === undefined) return undefined;
       if (active.quietUntil > now || active.run !== undefined) return active;
-      const step = this.#step(active);
-      if (step === undefined) continue;
-      if (step.type === 'quiet') {
-        active.quietUntil = now + step.ns;
-        continue;
-      }
-      active.run = step;
-      active.gone = 0;
-      this.#onAir = [...step.fdts];
-      return active;
+      const { ahead } = active;
+      active.ahead = undefined;
+      if (ahead?.type === 'quiet') active.quietUntil = now + ahead.ns;
+      else if (ahead !== undefined) {
+        active.run = ahead;
+        active.gone = 0;
+        this.#onAir = [...ahead.fdts];
+      } else if (active.ended !== undefined) this.#end(active, active.ended);
+      else this.#work(active);
     }
   }
 
-  /** The next run of the pass; ends the pass, well or with its error, when there is none. */
-  #step(active: Active): Run | undefined {
-    const { bundle, pass } = active.pass.order;
+  /** A block of the run after the present one, or the end of the pass. */
+  #work(active: Active): void {
     try {
-      const step = active.runs.next();
-      if (step.done !== true) return step.value;
-      this.#parts.onEvent({ type: 'pass-done', bundle, pass });
+      const step = active.steps.next();
+      if (step.done === true) active.ended = {};
+      else if (step.value.type !== 'working') active.ahead = step.value;
     } catch (error) {
-      this.#parts.onEvent({ type: 'pass-failed', bundle, pass, error });
+      active.ended = { error };
     }
+  }
+
+  /** The pass ends, well or with its error. */
+  #end(active: Active, ended: { readonly error?: unknown }): void {
+    const { bundle, pass } = active.pass.order;
     this.#active = undefined;
     this.#onAir = [];
-    return undefined;
+    this.#parts.onEvent(
+      'error' in ended
+        ? { type: 'pass-failed', bundle, pass, error: ended.error }
+        : { type: 'pass-done', bundle, pass },
+    );
   }
 
   #begin(): Active | undefined {
@@ -222,10 +254,15 @@ export class SendMachine {
       parts: this.#parts,
       framer: this.#framer,
       datagramNs: this.#pacer.datagramNs,
-      buffer: (bytes) => this.#grown(bytes),
+      slotBytes: slotBytes(this.#settings),
+      buffer: () => {
+        this.#turn = 1 - this.#turn;
+        return this.#buffers[this.#turn] ?? 0;
+      },
     });
-    const runs = pass.runs();
-    this.#active = { pass, runs, run: undefined, gone: 0, quietUntil: 0, sentBytes: 0 };
+    const steps = pass.steps();
+    const idle = { run: undefined, ahead: undefined, ended: undefined };
+    this.#active = { pass, steps, ...idle, gone: 0, quietUntil: 0, sentBytes: 0 };
     return this.#active;
   }
 
@@ -244,10 +281,5 @@ export class SendMachine {
       sentBytes: Math.min(active.sentBytes, active.pass.totalBytes),
       totalBytes: active.pass.totalBytes,
     });
-  }
-
-  #grown(bytes: number): Uint8Array {
-    if (this.#buffer.length < bytes) this.#buffer = new Uint8Array(bytes);
-    return this.#buffer.subarray(0, bytes);
   }
 }

@@ -8,7 +8,7 @@ const BATCH_NS = 500_000;
 /** Most link time by which a late sender may catch up; what is beyond is lost time, counted as a stall. */
 const CATCH_UP_NS = 500_000;
 /** Most datagrams in one batch. */
-const BATCH_MAX = 64;
+export const BATCH_MAX = 64;
 
 /** Ethernet bytes of a UDP datagram with `payload` bytes over IPv4. */
 export const ethernetBytes = (payload: number): number => payload + IP_UDP_HEADERS + ETHERNET_OVERHEAD;

@@ -27,7 +27,8 @@ export type Run =
       readonly type: 'symbols';
       readonly session: SendSession;
       readonly asid: number;
-      readonly slots: Uint8Array;
+      /** Address of the first slot in the arena. */
+      readonly slots: number;
       readonly count: number;
       /** Airtime of each datagram, nanoseconds; at least the rate's own. */
       readonly spacingNs: number;
@@ -36,14 +37,18 @@ export type Run =
     }
   | { readonly type: 'quiet'; readonly ns: number };
 
+/** A run that is ready, or that one block more of it is. */
+export type Step = Run | { readonly type: 'working' };
+
 interface PassParts {
   readonly settings: SendSettings;
   readonly parts: SendParts;
   readonly framer: Framer;
   /** Link time of one datagram at the rate's ceiling. */
   readonly datagramNs: number;
-  /** A buffer of at least that many bytes, free again once the run that uses it has left. */
-  readonly buffer: (bytes: number) => Uint8Array;
+  /** Address of slots for the next run, which the run now leaving does not use. They hold `slotBytes`. */
+  readonly buffer: () => number;
+  readonly slotBytes: number;
 }
 
 /** Gives objects their TOIs and the FDT Instances that name them. */
@@ -95,7 +100,7 @@ export class Pass {
     this.totalBytes = order.objects.reduce((sum, object) => sum + object.size, 0);
   }
 
-  *runs(): Generator<Run> {
+  *steps(): Generator<Step> {
     const { pass } = this.order;
     const { settings } = this.#with;
     for (let sending = 0; sending < STATEMENT_SENDINGS - 1; sending += 1) {
@@ -108,7 +113,7 @@ export class Pass {
     yield* this.#statements(pass * STATEMENT_SENDINGS + STATEMENT_SENDINGS - 1);
   }
 
-  *#statements(run: number): Generator<Run> {
+  *#statements(run: number): Generator<Step> {
     yield* this.#grouped(this.#members(this.order.statements, run));
   }
 
@@ -119,41 +124,40 @@ export class Pass {
   }
 
   /** Cuts the blocks into groups: long enough in time for the outage, or as large as memory allows. */
-  *#grouped(members: Iterable<Member>): Generator<Run> {
-    const { settings, datagramNs } = this.#with;
+  *#grouped(members: Iterable<Member>): Generator<Step> {
+    const { settings, datagramNs, framer, slotBytes } = this.#with;
+    const most = Math.floor(slotBytes / framer.datagramBytes);
     let group: Member[] = [];
-    let bytes = 0;
     let symbols = 0;
     let airtime = 0;
     for (const member of members) {
       const { k, esis } = member.ref;
-      const blockBytes = k * settings.symbolBytes;
-      if (group.length > 0 && bytes + blockBytes > settings.groupBytes) {
-        yield this.#run(group, symbols, 0);
-        [group, bytes, symbols, airtime] = [[], 0, 0, 0];
+      if (group.length > 0 && symbols + esis.length > most) {
+        yield* this.#run(group, symbols, 0);
+        [group, symbols, airtime] = [[], 0, 0];
       }
       group.push(member);
-      bytes += blockBytes;
       symbols += esis.length;
       airtime = Math.max(airtime, shortestAirtime(k, esis.length - k, settings.outageMs * NS_PER_MS));
       if (symbols * datagramNs >= airtime && datagramNs > 0) {
-        yield this.#run(group, symbols, airtime);
-        [group, bytes, symbols, airtime] = [[], 0, 0, 0];
+        yield* this.#run(group, symbols, airtime);
+        [group, symbols, airtime] = [[], 0, 0];
       }
     }
-    if (group.length > 0) yield this.#run(group, symbols, airtime);
+    if (group.length > 0) yield* this.#run(group, symbols, airtime);
   }
 
-  #run(group: readonly Member[], symbols: number, airtimeNs: number): Run {
+  *#run(group: readonly Member[], symbols: number, airtimeNs: number): Generator<Step> {
     const { framer, datagramNs } = this.#with;
-    const slots = this.#with.buffer(symbols * framer.datagramBytes);
+    const slots = this.#with.buffer();
     const order = interleave(group.map((member) => member.ref.esis.length));
     let sourceBytes = 0;
-    group.forEach(({ ref }, i) => {
+    for (const [i, { ref }] of group.entries()) {
       framer.block(ref, this.#session.tsi, this.order.asid, slots, order[i] ?? new Uint32Array());
       sourceBytes += Math.min(ref.k * this.#with.settings.symbolBytes, ref.object.size);
-    });
-    return {
+      yield { type: 'working' };
+    }
+    yield {
       type: 'symbols',
       session: this.#session,
       asid: this.order.asid,

@@ -1,11 +1,29 @@
-import type { Authenticator, LinkKey } from '@sluice/ports';
+import { type Authenticator, type LinkKey, TAG_JOB_WORDS } from '@sluice/ports';
 import { setSn, TAG_OFFSET } from '@sluice/alc';
+import type { Arena } from '@sluice/wasm';
+import type { SendKernel } from './kernel.ts';
 
 /** A session rolls over before a number reaches this share of its range (PROTOCOL.md S-2). */
 const ROLL_SHARE = 0.75;
 const TOI_RANGE = 2 ** 32;
 const FDT_ID_RANGE = 2 ** 20;
 const SN_RANGE = 2 ** 40;
+
+/** Seals runs of datagrams in the arena by the kernel. */
+export class Sealer {
+  readonly arena: Arena;
+  readonly kernel: SendKernel;
+  readonly jobsAt: number;
+  readonly jobs: Uint32Array;
+
+  /** @param most datagrams in one run */
+  constructor(arena: Arena, kernel: SendKernel, most: number) {
+    this.arena = arena;
+    this.kernel = kernel;
+    this.jobsAt = arena.take(most * TAG_JOB_WORDS * 4);
+    this.jobs = new Uint32Array(arena.bytes.buffer, this.jobsAt, most * TAG_JOB_WORDS);
+  }
+}
 
 /** The running numbers of one session, and the tags of its datagrams. Nothing here is ever handed out twice. */
 export class SendSession {
@@ -46,13 +64,34 @@ export class SendSession {
     );
   }
 
-  /** Gives the framed datagram its sequence number and its tag: the last thing before departure. */
-  seal(datagram: Uint8Array, asid: number): void {
+  /** Gives framed datagrams of `size` bytes, end to end, their sequence numbers and tags: the last thing before departure. */
+  seal(datagrams: Uint8Array, size: number, asid: number): void {
+    const authenticator = this.#authenticator(asid);
+    for (let at = 0; at < datagrams.length; at += size) {
+      const datagram = datagrams.subarray(at, at + size);
+      setSn(datagram, 0, this.#next(1));
+      authenticator.sign(datagram, TAG_OFFSET);
+    }
+  }
+
+  /** As `seal`, for `count` datagrams at an address of the arena. Their tag fields are zero. */
+  sealRun(at: number, size: number, count: number, asid: number, { arena, jobs, jobsAt, kernel }: Sealer): void {
+    const authenticator = this.#authenticator(asid);
+    kernel.stamp(at, size, count, this.#next(count), jobsAt);
+    authenticator.tags(arena.bytes, jobs, count);
+  }
+
+  #authenticator(asid: number): Authenticator {
     const authenticator = this.#authenticators.get(asid);
     if (authenticator === undefined) throw new Error(`no link key for ASID ${String(asid)}`);
-    this.#sn += 1;
+    return authenticator;
+  }
+
+  /** The first of `count` sequence numbers that are ours now. */
+  #next(count: number): number {
+    const first = this.#sn + 1;
+    this.#sn += count;
     if (this.#sn >= SN_RANGE) throw new Error('SN range used up: the session was not rolled');
-    setSn(datagram, 0, this.#sn);
-    authenticator.sign(datagram, TAG_OFFSET);
+    return first;
   }
 }

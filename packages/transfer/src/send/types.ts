@@ -1,6 +1,7 @@
 import type { ContentType } from '@sluice/alc';
 import type { Codec, FecProfile } from '@sluice/fec';
 import type { Digest } from '@sluice/ports';
+import type { Arena } from '@sluice/wasm';
 
 /** One object to send: its bytes are asked of the `ObjectSource` by digest. */
 export interface SendObject {
@@ -36,13 +37,23 @@ export interface SendSettings {
   readonly rate: number;
   /** Milliseconds of outage survived. */
   readonly outageMs: number;
-  /** Most source bytes in one group. */
+  /** Most bytes of datagrams in one group; two groups are in memory at once. */
   readonly groupBytes: number;
   /** Milliseconds between the statements and the first blob. */
   readonly statementLeadMs: number;
 }
 
+/** Slots of one group: at least one block of any length goes in. */
+export const slotBytes = ({ groupBytes, symbolBytes }: SendSettings): number =>
+  Math.max(groupBytes, 255 * (symbolBytes + 64));
+
+/** What an arena must hold for a machine with these settings. */
+export const sendArenaBytes = (settings: SendSettings): number =>
+  2 * slotBytes(settings) + 2 * 255 * (settings.symbolBytes + 64) + 2 ** 21;
+
 export interface SendParts {
+  /** Where datagrams are made, by the kernel, with room for `sendArenaBytes`. Without one the plain form makes them. */
+  readonly arena?: Arena;
   readonly codec: Codec;
   readonly source: ObjectSource;
   /** Sender time, Unix seconds: for EXT_TIME and FDT Expires. */
