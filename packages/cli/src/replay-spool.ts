@@ -47,7 +47,7 @@ export class ReplaySpool implements SpoolPort {
     return { stored: bitmap };
   }
 
-  block(info: ObjectInfo, sbn: number, offset: number, bytes: Uint8Array): 'stored' {
+  block(info: ObjectInfo, sbn: number, offset: number, bytes: Uint8Array, release: () => void): 'stored' {
     const entry = this.#entries.get(nameOf(info));
     if (entry?.file === undefined) throw new Error('a block of an object that is not open');
     for (let done = 0; done < bytes.length;)
@@ -55,6 +55,7 @@ export class ReplaySpool implements SpoolPort {
     entry.bitmap[sbn >>> 3] = (entry.bitmap[sbn >>> 3] ?? 0) | (1 << (sbn & 7));
     entry.stored += 1;
     if (entry.stored === entry.blocks) close(entry);
+    release();
     return 'stored';
   }
 

@@ -11,8 +11,9 @@ import type {
   ReceiverToLink,
   Verdict,
 } from '@sluice/ports';
-import { type ReceiveEvent, type ReceiveLimits, ReceiveMachine } from '@sluice/transfer';
+import { type JudgedBatch, type ReceiveEvent, type ReceiveLimits, ReceiveMachine } from '@sluice/transfer';
 import { sha256 } from '@sluice/trust';
+import type { Arena } from '@sluice/wasm';
 import type { SessionFile } from './session-file.ts';
 import { FileSpool, type SpoolEntry, type SpoolLimits } from './spool.ts';
 
@@ -23,6 +24,8 @@ export interface PipelineParts {
   readonly spoolLimits: SpoolLimits;
   readonly sessionFile: SessionFile;
   readonly chunkLog: ChunkLog;
+  /** Where blocks are gathered and a native source receives into; without it datagrams are judged one by one. */
+  readonly arena?: Arena;
   readonly logger: Logger;
   readonly toReceiver: (message: LinkToReceiver) => void;
 }
@@ -32,8 +35,8 @@ const nowNs = (): number => performance.now() * 1e6;
 /**
  * The order of stops on the wire-facing half of the isolated side.
  *
- *    8 arrive    DatagramSource -> batch                       (udp)
- *    9 admit     ReceiveMachine.receive -> verdict             (transfer)
+ *    8 arrive    DatagramSource -> runs in the arena           (udp)
+ *    9 admit     ReceiveMachine.receiveRuns -> verdicts        (transfer)
  *   10 gather, 11 recover                                      (transfer, within)
  *   12 spool     FileSpool.block                               (this package)
  *      tap       ChunkLog.append: the batch with its verdicts  (pcapng)
@@ -72,7 +75,8 @@ export class LinkPipeline {
     const onEvent = (event: ReceiveEvent): void => {
       this.#hear(event);
     };
-    const machineParts = { keys: byAsid, codec: createCodec(), sha256, spool: this.spool, onEvent };
+    const arena = parts.arena === undefined ? {} : { arena: parts.arena };
+    const machineParts = { keys: byAsid, codec: createCodec(), sha256, spool: this.spool, onEvent, ...arena };
     this.machine = new ReceiveMachine(machineParts, limits, sessionFile.read());
   }
 
@@ -82,9 +86,9 @@ export class LinkPipeline {
   }
 
   start(source: DatagramSource): void {
-    source.start((batch) => {
-      this.#take(batch);
-    });
+    const { runs } = this.machine;
+    if (source.startRuns === undefined || runs === undefined) source.start((batch) => this.#take(batch));
+    else source.startRuns(runs, (count) => this.#takeRuns(count));
   }
 
   /** What the receiver wants of us. */
@@ -134,6 +138,15 @@ export class LinkPipeline {
       this.#verdicts[i] = this.machine.receive(batch.bytes, batch.offsets[i] ?? 0, batch.lengths[i] ?? 0, now);
     }
     this.#parts.chunkLog.append(batch, this.#verdicts, BigInt(Date.now()) * 1_000_000n);
+  }
+
+  #takeRuns(count: number): void {
+    this.#batches += 1;
+    const { chunkLog } = this.#parts;
+    const tap = ({ verdicts, ...batch }: JudgedBatch): void => {
+      chunkLog.append(batch, verdicts, BigInt(Date.now()) * 1_000_000n);
+    };
+    this.machine.receiveRuns(count, nowNs(), chunkLog.off ? undefined : tap);
   }
 
   #hear(event: ReceiveEvent): void {

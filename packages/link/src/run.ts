@@ -12,9 +12,11 @@ import {
 } from '@sluice/base';
 import { ChunkLog, directoryStorage } from '@sluice/pcapng';
 import { LINK_PROTOCOL, type LinkToReceiver, parseReceiverMessage, type ReceiverToLink } from '@sluice/ports';
-import { makeLinkKey, parseLinkKey } from '@sluice/trust';
-import { openSource, unixDatagramSend } from '@sluice/udp';
+import { receiveArenaBytes } from '@sluice/transfer';
+import { makeLinkKey, openTagAccelerator, parseLinkKey } from '@sluice/trust';
+import { openSource, RECEIVE_BYTES, unixDatagramSend } from '@sluice/udp';
 import { Announcer } from './announcer.ts';
+import { Arena } from '@sluice/wasm';
 import { linkConfig, type LinkConfig } from './config.ts';
 import { LinkPipeline } from './pipeline.ts';
 import { SessionFile } from './session-file.ts';
@@ -38,8 +40,15 @@ export async function runLink(configFile: string): Promise<void> {
     process.stdin.resume();
     process.stdin.once('end', () => void shutdown.stop('the receiver that runs this process is gone'));
   }
-  const source = await openSource(socketOf(config, configFile), config.io);
-  logger.info({ io: source.io, why: source.why, receiveBuffer: source.receiveBuffer() }, 'link socket open');
+  const limits = { ...config.limits, tois: config.limits.objects, fdtInstances: 64 };
+  const arena = Arena.create(receiveArenaBytes(limits) + RECEIVE_BYTES);
+  const memory = { bytes: arena.bytes, at: arena.take(RECEIVE_BYTES) };
+  const source = await openSource(socketOf(config, configFile), config.io, memory);
+  const tags = await openTagAccelerator(source.io);
+  logger.info(
+    { io: source.io, why: `${source.why}; ${tags.why}`, receiveBuffer: source.receiveBuffer() },
+    'link socket open',
+  );
   const chunkLog = openChunkLog(config, source.port, () => source.kernelDrops());
   shutdown.add('chunk log', () => chunkLog.close());
   // Messages before the connection wait in the client; it is made after the pipeline, which it feeds.
@@ -50,9 +59,10 @@ export async function runLink(configFile: string): Promise<void> {
   );
   const pipeline = new LinkPipeline({
     keys: config.keys.map(({ asid, channel, algorithm, keyFile }) =>
-      makeLinkKey({ asid, channel, algorithm, key: parseLinkKey(keyFile.text()) }),
+      makeLinkKey({ asid, channel, algorithm, key: parseLinkKey(keyFile.text()) }, tags.accelerate),
     ),
-    limits: { ...config.limits, tois: config.limits.objects, fdtInstances: 64 },
+    limits,
+    arena,
     spoolDirectory: config.spoolDirectory,
     spoolLimits: {
       unsignedBytesHeld: config.limits.unsignedBytesHeld,

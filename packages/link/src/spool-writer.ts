@@ -1,8 +1,9 @@
 import { constants } from 'node:fs';
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { LinkAlarm } from '@sluice/ports';
 import type { SpoolEntry } from './spool.ts';
+import { SpoolFile, writeAll } from './spool-file.ts';
 import type { SpoolState } from './spool-names.ts';
 
 export interface BlockWrite {
@@ -10,18 +11,29 @@ export interface BlockWrite {
   readonly sbn: number;
   readonly offset: number;
   readonly bytes: Uint8Array;
+  /** The bytes are written, or given up. */
+  readonly release: () => void;
+}
+
+/** A block that was taken and is not on disk. */
+export interface LostBlock {
+  readonly sbn: number;
+  /** Bytes. */
+  readonly length: number;
 }
 
 export interface WriterParts {
   readonly path: (entry: SpoolEntry, state: SpoolState) => string;
   readonly onWhole: (entry: SpoolEntry) => void;
-  readonly onLost: (entry: SpoolEntry, lost: readonly BlockWrite[]) => void;
+  readonly onLost: (entry: SpoolEntry, lost: readonly LostBlock[]) => void;
   readonly onAlarm: (code: LinkAlarm, detail: string) => void;
 }
 
 /** Files kept open between rounds. */
 const OPEN_FILES = 64;
 const FILE_MODE = 0o660;
+/** How often blocks of objects that are not whole yet are synced. */
+const SYNC_MS = 250;
 
 const isFull = (error: unknown): boolean => {
   const { code } = error as NodeJS.ErrnoException;
@@ -38,17 +50,23 @@ async function syncDirectory(path: string): Promise<void> {
 }
 
 /**
- * Writes blocks in rounds: all that waits is written, each file synced once, then the block maps, then whole files are
- * renamed. While a round is under way the next one gathers, so the syncs a second stay few at any rate.
+ * Writes blocks in rounds: all that waits is written, in pieces as long as memory and file allow. An object that is all
+ * there is synced and renamed at once; what is not is synced, and its block map after it, a few times a second. While a
+ * round is under way the next one gathers, so writes are few and long at any rate.
  */
 export class SpoolWriter {
   readonly #parts: WriterParts;
-  readonly #files = new Map<SpoolEntry, FileHandle>();
+  readonly #files = new Map<SpoolEntry, SpoolFile>();
   #waiting: BlockWrite[] = [];
+  /** Written, and not synced yet. */
+  readonly #unsynced = new Map<SpoolEntry, LostBlock[]>();
   /** Runs between rounds, so that a file is never removed while it is written. */
   #chores: (() => Promise<void>)[] = [];
   #queued = 0;
   #round: Promise<void> | undefined;
+  #syncedAt = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #closing = false;
 
   constructor(parts: WriterParts) {
     this.#parts = parts;
@@ -80,42 +98,82 @@ export class SpoolWriter {
   }
 
   async close(): Promise<void> {
+    this.#closing = true;
+    this.#go();
     while (this.#round !== undefined) await this.#round;
     for (const entry of [...this.#files.keys()]) await this.#shut(entry);
   }
 
   #go(): void {
     if (this.#round !== undefined) return;
+    clearTimeout(this.#timer);
     this.#round = this.#rounds().finally(() => {
       this.#round = undefined;
       if (this.#waiting.length > 0 || this.#chores.length > 0) this.#go();
+      else if (this.#unsynced.size > 0) this.#timer = setTimeout(() => this.#go(), SYNC_MS);
     });
   }
 
   async #rounds(): Promise<void> {
-    while (this.#waiting.length > 0 || this.#chores.length > 0) {
+    do {
       // Chores first: a file must be gone before blocks that came after its removal are written.
       for (const chore of this.#chores.splice(0)) await chore();
       const byEntry = Map.groupBy(this.#waiting.splice(0), (write) => write.entry);
       for (const [entry, writes] of byEntry) await this.#write(entry, writes);
-    }
+      const due = this.#closing || performance.now() - this.#syncedAt >= SYNC_MS;
+      for (const entry of [...this.#unsynced.keys()]) if (due || this.#isWhole(entry)) await this.#sync(entry);
+      if (due) this.#syncedAt = performance.now();
+    } while (this.#waiting.length > 0 || this.#chores.length > 0);
   }
 
   async #write(entry: SpoolEntry, writes: readonly BlockWrite[]): Promise<void> {
     try {
       if (entry.state !== 'part') return;
       const file = await this.#file(entry);
-      for (const { bytes, offset } of writes) await writeAll(file, bytes, offset);
-      await file.datasync();
-      if (entry.storedBlocks === entry.blocks && !this.#waits(entry)) await this.#finish(entry);
+      for (const { bytes, offset } of merged(writes)) await file.write(bytes, offset);
+      const unsynced = this.#unsynced.get(entry) ?? [];
+      for (const { sbn, bytes } of writes) unsynced.push({ sbn, length: bytes.length });
+      this.#unsynced.set(entry, unsynced);
+    } catch (error) {
+      await this.#lose(
+        entry,
+        writes.map(({ sbn, bytes }) => ({ sbn, length: bytes.length })),
+        error,
+      );
+    } finally {
+      for (const { bytes, release } of writes) {
+        this.#queued -= bytes.length;
+        release();
+      }
+    }
+  }
+
+  /** Makes what was written of an object durable, then its bits or its name. */
+  async #sync(entry: SpoolEntry): Promise<void> {
+    const blocks = this.#unsynced.get(entry) ?? [];
+    this.#unsynced.delete(entry);
+    if (entry.state !== 'part') return;
+    try {
+      const file = await this.#file(entry);
+      await file.sync();
+      if (this.#isWhole(entry)) await this.#finish(entry);
       else await this.#writeMap(entry);
     } catch (error) {
-      await this.#shut(entry).catch(() => undefined);
-      this.#parts.onLost(entry, writes);
-      this.#parts.onAlarm(isFull(error) ? 'spool-full' : 'spool-io', (error as Error).message);
-    } finally {
-      for (const { bytes } of writes) this.#queued -= bytes.length;
+      await this.#lose(entry, blocks, error);
     }
+  }
+
+  /** Blocks that are not on disk, or not surely, are wanted again. */
+  async #lose(entry: SpoolEntry, blocks: readonly LostBlock[], error: unknown): Promise<void> {
+    const unsynced = this.#unsynced.get(entry) ?? [];
+    this.#unsynced.delete(entry);
+    await this.#shut(entry).catch(() => undefined);
+    this.#parts.onLost(entry, [...blocks, ...unsynced]);
+    this.#parts.onAlarm(isFull(error) ? 'spool-full' : 'spool-io', (error as Error).message);
+  }
+
+  #isWhole(entry: SpoolEntry): boolean {
+    return entry.storedBlocks === entry.blocks && !this.#waits(entry);
   }
 
   #waits(entry: SpoolEntry): boolean {
@@ -150,7 +208,7 @@ export class SpoolWriter {
     }
   }
 
-  async #file(entry: SpoolEntry): Promise<FileHandle> {
+  async #file(entry: SpoolEntry): Promise<SpoolFile> {
     const known = this.#files.get(entry);
     if (known !== undefined) return known;
     if (this.#files.size >= OPEN_FILES) {
@@ -159,8 +217,7 @@ export class SpoolWriter {
         break;
       }
     }
-    const path = this.#parts.path(entry, 'part');
-    const file = await open(path, constants.O_RDWR | constants.O_CREAT, FILE_MODE);
+    const file = await SpoolFile.open(this.#parts.path(entry, 'part'), FILE_MODE);
     this.#files.set(entry, file);
     return file;
   }
@@ -191,10 +248,18 @@ export class SpoolWriter {
   }
 }
 
-async function writeAll(file: FileHandle, bytes: Uint8Array, offset: number): Promise<void> {
-  let done = 0;
-  while (done < bytes.length) {
-    const { bytesWritten } = await file.write(bytes, done, bytes.length - done, offset + done);
-    done += bytesWritten;
+/** Blocks that follow each other in memory and in the file, as one. */
+function merged(writes: readonly BlockWrite[]): { bytes: Uint8Array; readonly offset: number }[] {
+  const pieces: { bytes: Uint8Array; readonly offset: number }[] = [];
+  for (const { bytes, offset } of [...writes].sort((a, b) => a.offset - b.offset)) {
+    const last = pieces.at(-1);
+    if (
+      last?.bytes.buffer === bytes.buffer &&
+      last.bytes.byteOffset + last.bytes.length === bytes.byteOffset &&
+      last.offset + last.bytes.length === offset
+    ) {
+      last.bytes = new Uint8Array(bytes.buffer, last.bytes.byteOffset, last.bytes.length + bytes.length);
+    } else pieces.push({ bytes, offset });
   }
+  return pieces;
 }

@@ -5,7 +5,7 @@ import { blockBytes, partition } from '@sluice/fec';
 import type { DatagramCode, Digest, LinkAlarm } from '@sluice/ports';
 import { type ObjectInfo, spoolKey, type SpoolPort } from '@sluice/transfer';
 import { fileName, parseFileName, type SpoolName, type SpoolState } from './spool-names.ts';
-import { type BlockWrite, SpoolWriter } from './spool-writer.ts';
+import { type LostBlock, SpoolWriter } from './spool-writer.ts';
 
 export interface SpoolLimits {
   /** Bytes that objects of one channel may take before a statement allows them. */
@@ -122,16 +122,25 @@ export class FileSpool implements SpoolPort {
     return { stored };
   }
 
-  block(info: ObjectInfo, sbn: number, offset: number, bytes: Uint8Array): 'stored' | DatagramCode {
+  block(
+    info: ObjectInfo,
+    sbn: number,
+    offset: number,
+    bytes: Uint8Array,
+    release: () => void,
+  ): 'stored' | DatagramCode {
     const entry = this.#entries.get(`${info.channel}/${spoolKey(info)}`);
     if (entry === undefined) return 'budget';
-    if (entry.state !== 'part' || isSet(entry.stored, sbn)) return 'stored';
+    if (entry.state !== 'part' || isSet(entry.stored, sbn)) {
+      release();
+      return 'stored';
+    }
     if (this.#writer.queuedBytes + bytes.length > this.#limits.queueBytes) return 'memory-limit';
     if (!this.#fits(entry, bytes.length) && !this.#makeRoom(entry, bytes.length)) return 'budget';
     entry.stored[sbn >>> 3] = (entry.stored[sbn >>> 3] ?? 0) | (1 << (sbn & 7));
     entry.storedBlocks += 1;
     this.#count(entry, bytes.length);
-    this.#writer.add({ entry, sbn, offset, bytes: new Uint8Array(bytes) });
+    this.#writer.add({ entry, sbn, offset, bytes, release });
     return 'stored';
   }
 
@@ -250,11 +259,11 @@ export class FileSpool implements SpoolPort {
     if (!this.#isAllowed(entry)) this.#hold(entry.channel, bytes);
   }
 
-  #unstore(entry: SpoolEntry, lost: readonly BlockWrite[]): void {
-    for (const { sbn, bytes } of lost) {
+  #unstore(entry: SpoolEntry, lost: readonly LostBlock[]): void {
+    for (const { sbn, length } of lost) {
       entry.stored[sbn >>> 3] = (entry.stored[sbn >>> 3] ?? 0) & ~(1 << (sbn & 7));
       entry.storedBlocks -= 1;
-      this.#count(entry, -bytes.length);
+      this.#count(entry, -length);
     }
   }
 

@@ -50,7 +50,8 @@ export function hand(
   for (let sbn = 0; sbn < shape.blocks; sbn += 1) {
     if (!wanted(sbn)) continue;
     const offset = blockOffset(shape, sbn);
-    answers.push(spool.block(info, sbn, offset, bytes.subarray(offset, offset + blockBytes(shape, sbn))));
+    const block = bytes.subarray(offset, offset + blockBytes(shape, sbn));
+    answers.push(spool.block(info, sbn, offset, block, () => undefined));
   }
   return answers;
 }

@@ -51,6 +51,11 @@ export class ChunkLog {
     this.#timer.unref();
   }
 
+  /** True when nothing is kept. */
+  get off(): boolean {
+    return this.#options.mode === 'off';
+  }
+
   /**
    * Takes the datagrams of a batch, all received at `timestampNs` (nanoseconds since 1970), with their verdicts: `verdicts[i]`
    * for datagram i; one without a verdict gets no comment. Copies, never waits, never throws for want of room or disk.

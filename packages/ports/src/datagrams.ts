@@ -24,6 +24,11 @@ export interface ReceivedBatch {
 export interface DatagramSource {
   /** Starts delivery. `onBatch` runs to its end before the next receive. */
   start(onBatch: (batch: ReceivedBatch) => void): void;
+  /**
+   * As `start`, where datagrams come in batches into memory that was handed in: each time `runs` holds three words for each
+   * of `count` runs, where it lies in that memory, its bytes, bytes of each datagram (the last may be shorter).
+   */
+  startRuns?(runs: Uint32Array, onRuns: (count: number) => void): void;
   /** UDP port that the socket is bound to. */
   readonly port: number;
   /** Datagrams that the kernel dropped for want of buffer since the socket was made. */

@@ -1,9 +1,12 @@
 import type { DatagramSink, DatagramSource, ReceivedBatch } from '@sluice/ports';
 import { OperationalError } from '@sluice/ports';
 import { PortableSink, PortableSource } from './portable.ts';
+import type { ReceiveMemory } from './native-source.ts';
 import type { BindOptions } from './socket.ts';
 
+export { RECEIVE_BYTES } from './limits.ts';
 export type { BindOptions, ConnectOptions } from './socket.ts';
+export type { ReceiveMemory } from './native-source.ts';
 
 /** How sockets are driven: `native` calls libc in batches, `portable` is node:dgram alone, `auto` tries in this order. */
 export type LinkIo = 'auto' | 'native' | 'portable';
@@ -68,10 +71,14 @@ export async function openSink({ host: name, port, io, onNote }: SinkOptions): P
 }
 
 /** The way in, on a socket that is handed in (and then ours) or one of its own. @throws OperationalError `socket`, `link-native` */
-export async function openSource(at: { readonly fd: number } | BindOptions, io: LinkIo): Promise<LinkSource> {
+export async function openSource(
+  at: { readonly fd: number } | BindOptions,
+  io: LinkIo,
+  memory?: ReceiveMemory,
+): Promise<LinkSource> {
   const { native, why } = await nativeFor(io);
   if (native !== undefined) {
-    return chosen(new native.NativeSource('fd' in at ? at.fd : native.bindUdp(at).fd), 'native', why);
+    return chosen(new native.NativeSource('fd' in at ? at.fd : native.bindUdp(at).fd, memory), 'native', why);
   }
   const source = await PortableSource.open(at);
   const blind = source.dropsKnown ? '' : '; kernel drops unknown: the socket is of another network namespace';

@@ -6,3 +6,9 @@ export const SEND_ATTEMPTS = 100;
 export const STALL_MS = 1;
 /** What an ICMP message about an earlier datagram turns into; a one-way sender counts it and goes on. */
 export const ICMP_ERRORS = ['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOPROTOOPT', 'EACCES'] as const;
+/** Room for one receive: more than the largest UDP payload over IPv4 (65,507), so no datagram is ever cut. */
+export const SLOT_BYTES = 65_536;
+/** Receives in one recvmmsg. */
+export const RECEIVES = 32;
+/** Memory that a native source receives into. */
+export const RECEIVE_BYTES = RECEIVES * SLOT_BYTES;

@@ -16,12 +16,18 @@ import {
   watchReadable,
 } from './libc.ts';
 import { DropCounter } from './drops.ts';
+import { RECEIVE_BYTES, RECEIVES, SLOT_BYTES } from './limits.ts';
 import { boundPort, receiveBufferOf, socketDrops } from './socket.ts';
 
-/** Room for one receive: more than the largest UDP payload over IPv4 (65,507), so no datagram is ever cut. */
-const SLOT_BYTES = 65_536;
-/** Receives in one recvmmsg. */
-const VECTOR = 32;
+const VECTOR = RECEIVES;
+/** A run of datagrams: where it lies, its bytes, bytes of each datagram. */
+const RUN_WORDS = 3;
+/** Memory to receive into. */
+export interface ReceiveMemory {
+  readonly bytes: Uint8Array;
+  readonly at: number;
+}
+
 /** Most datagrams that the kernel merges into one receive (UDP_MAX_SEGMENTS). */
 const SEGMENTS_MAX = 128;
 /** Room for control messages: the segment size (24), and what else is switched on at a socket that was handed in. */
@@ -37,12 +43,14 @@ const POLLFD_BYTES = 8;
  */
 export class NativeSource implements DatagramSource {
   readonly #fd: number;
-  readonly #slots = new Uint8Array(new ArrayBuffer(VECTOR * SLOT_BYTES));
+  readonly #slots: Uint8Array;
+  /** Where the slots lie in the memory that was handed in. */
+  readonly #slotsAt: number;
   readonly #vector = new Uint8Array(new ArrayBuffer(VECTOR * (MMSGHDR.bytes + IOVEC.bytes + CONTROL_BYTES)));
   readonly #view = new DataView(this.#vector.buffer);
   readonly #vectorAddress = addressOf(this.#vector);
   readonly #batch = {
-    bytes: this.#slots,
+    bytes: new Uint8Array() as Uint8Array,
     offsets: new Uint32Array(VECTOR * SEGMENTS_MAX),
     lengths: new Uint32Array(VECTOR * SEGMENTS_MAX),
     count: 0,
@@ -53,9 +61,15 @@ export class NativeSource implements DatagramSource {
   #watch: { close(): void } | undefined;
   #open = true;
 
-  /** @throws OperationalError `socket` when `fd` is no socket. */
-  constructor(fd: number) {
+  /**
+   * @param memory where to receive into: RECEIVE_BYTES at `at` of memory that never moves; its own without
+   * @throws OperationalError `socket` when `fd` is no socket.
+   */
+  constructor(fd: number, memory: ReceiveMemory = { bytes: new Uint8Array(new ArrayBuffer(RECEIVE_BYTES)), at: 0 }) {
     this.#fd = fd;
+    this.#slots = memory.bytes.subarray(memory.at, memory.at + RECEIVE_BYTES);
+    this.#slotsAt = memory.at;
+    this.#batch.bytes = this.#slots;
     this.#drops = new DropCounter(() => socketDrops(fd));
     receiveBufferOf(fd);
     this.port = boundPort(fd);
@@ -79,12 +93,33 @@ export class NativeSource implements DatagramSource {
   }
 
   start(onBatch: (batch: ReceivedBatch) => void): void {
+    this.#started((received) => {
+      this.#batch.count = 0;
+      for (let i = 0; i < received; i += 1) this.#split(i);
+      onBatch(this.#batch);
+    });
+  }
+
+  /** As `start`; what came is described in `runs`, and its datagrams are not told apart. */
+  startRuns(runs: Uint32Array, onRuns: (count: number) => void): void {
+    this.#started((received) => {
+      for (let i = 0; i < received; i += 1) {
+        const total = this.#view.getUint32(i * MMSGHDR.bytes + MMSGHDR.length, true);
+        runs[i * RUN_WORDS] = this.#slotsAt + i * SLOT_BYTES;
+        runs[i * RUN_WORDS + 1] = total;
+        runs[i * RUN_WORDS + 2] = this.#step(i, total);
+      }
+      onRuns(received);
+    });
+  }
+
+  #started(onReceived: (received: number) => void): void {
     if (this.#watch !== undefined) throw new Error('the source was started before');
     this.#watch = watchReadable(this.#fd, () => {
       for (let call = 0; call < CALLS_PER_TURN && this.#open; call += 1) {
         const received = this.#receive();
         if (received === 0) return;
-        onBatch(this.#batch);
+        onReceived(received);
         if (received < VECTOR) return;
       }
     });
@@ -96,13 +131,20 @@ export class NativeSource implements DatagramSource {
    */
   receiveOnce(timeoutMs: number): ReceivedBatch | undefined {
     if (!this.#open) throw new Error('receive on a closed source');
-    if (this.#receive() > 0) return this.#batch;
-    if (timeoutMs <= 0) return undefined;
+    const there = this.#batchOf(this.#receive());
+    if (there !== undefined || timeoutMs <= 0) return there;
     const descriptor = new DataView(new ArrayBuffer(POLLFD_BYTES));
     descriptor.setInt32(0, this.#fd, true);
     descriptor.setInt16(4, POLLIN, true);
     const ready = sys.poll(new Uint8Array(descriptor.buffer), 1, Math.ceil(timeoutMs));
-    return ready > 0 && this.#receive() > 0 ? this.#batch : undefined;
+    return ready > 0 ? this.#batchOf(this.#receive()) : undefined;
+  }
+
+  #batchOf(received: number): ReceivedBatch | undefined {
+    if (received === 0) return undefined;
+    this.#batch.count = 0;
+    for (let i = 0; i < received; i += 1) this.#split(i);
+    return this.#batch;
   }
 
   kernelDrops(): number {
@@ -135,19 +177,13 @@ export class NativeSource implements DatagramSource {
       const what = `datagrams cannot be received (${errnoName(errno)}); look at the diode interface and restart link`;
       throw new OperationalError('link-receive', what, { retryable: true });
     }
-    this.#batch.count = 0;
-    for (let i = 0; i < got; i += 1) this.#split(i);
     return got;
   }
 
   /** Adds the datagrams of receive `i` to the batch. */
   #split(i: number): void {
-    const header = i * MMSGHDR.bytes;
-    const total = this.#view.getUint32(header + MMSGHDR.length, true);
-    const size = this.#segmentSize(i, this.#view.getUint32(header + MMSGHDR.controlLength, true));
-    this.#view.setUint32(header + MMSGHDR.controlLength, CONTROL_BYTES, true);
-    // More segments than any kernel merges: handed on as one datagram, which is refused for its length.
-    const step = size > 0 && total <= size * SEGMENTS_MAX ? size : total;
+    const total = this.#view.getUint32(i * MMSGHDR.bytes + MMSGHDR.length, true);
+    const step = this.#step(i, total);
     const { offsets, lengths } = this.#batch;
     let at = 0;
     do {
@@ -156,6 +192,15 @@ export class NativeSource implements DatagramSource {
       this.#batch.count += 1;
       at += step;
     } while (at < total);
+  }
+
+  /** Bytes of each datagram of receive `i`, which has `total`; makes room for the next control messages. */
+  #step(i: number, total: number): number {
+    const header = i * MMSGHDR.bytes;
+    const size = this.#segmentSize(i, this.#view.getUint32(header + MMSGHDR.controlLength, true));
+    this.#view.setUint32(header + MMSGHDR.controlLength, CONTROL_BYTES, true);
+    // More segments than any kernel merges: handed on as one datagram, which is refused for its length.
+    return size > 0 && total <= size * SEGMENTS_MAX ? size : total;
   }
 
   /** The segment size of receive `i`, 0 when it is one datagram. It need not be the first control message. */

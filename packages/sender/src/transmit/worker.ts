@@ -3,9 +3,10 @@ import { join } from 'node:path';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { createCodec, makeProfile } from '@sluice/fec';
 import { type DatagramBatch, type DatagramSink, type Digest, hexOf, OperationalError } from '@sluice/ports';
-import { type ObjectSource, SendMachine } from '@sluice/transfer';
-import { makeLinkKey } from '@sluice/trust';
-import { openSink } from '@sluice/udp';
+import { type ObjectSource, sendArenaBytes, SendMachine } from '@sluice/transfer';
+import { makeLinkKey, openTagAccelerator } from '@sluice/trust';
+import { openSink, setTimerSlack } from '@sluice/udp';
+import { Arena } from '@sluice/wasm';
 import type { FromTransmit, ToTransmit, TransmitOptions } from './messages.ts';
 
 /** Waits shorter than this block the thread, which is more exact; longer ones let the event loop run. */
@@ -83,6 +84,7 @@ class Transmitter {
   #stopping = false;
   #rollAsked = false;
   #statusDue = 0;
+  #seen = -1;
 
   constructor(machine: SendMachine, sink: DatagramSink) {
     this.#machine = machine;
@@ -92,7 +94,8 @@ class Transmitter {
   async run(): Promise<void> {
     while (!this.#stopping) {
       const seen = Atomics.load(options.wake, 0);
-      this.#takeMessages();
+      if (seen !== this.#seen) this.#takeMessages();
+      this.#seen = seen;
       this.#look();
       const { at, batch } = this.#paused ? { at: Infinity, batch: undefined } : this.#machine.depart(nowNs());
       if (batch === undefined) await this.#idle(at, seen);
@@ -193,17 +196,21 @@ class Transmitter {
 
 const onNote = (text: string): void => tell({ type: 'note', text });
 const sink = await openSink({ host: options.host, port: options.port, io: options.io, onNote });
+const tags = await openTagAccelerator(sink.io);
+// A thread that sleeps for tens of microseconds is woken when it said, not when it suits the kernel.
+if (sink.io === 'native') await setTimerSlack(1);
+const settings = {
+  symbolBytes: options.symbolBytes,
+  profile: makeProfile(options.profile),
+  rate: options.rate ?? Infinity,
+  outageMs: options.outageMs,
+  groupBytes: options.groupBytes,
+  statementLeadMs: options.statementLeadMs,
+};
 const machine = new SendMachine(
   options.tsi,
-  options.keys.map((key) => makeLinkKey(key)),
-  {
-    symbolBytes: options.symbolBytes,
-    profile: makeProfile(options.profile),
-    rate: options.rate ?? Infinity,
-    outageMs: options.outageMs,
-    groupBytes: options.groupBytes,
-    statementLeadMs: options.statementLeadMs,
-  },
+  options.keys.map((key) => makeLinkKey(key, tags.accelerate)),
+  settings,
   {
     codec: createCodec(),
     source: new StagedObjects(options.storeRoot),
@@ -211,7 +218,8 @@ const machine = new SendMachine(
     onEvent: (event) => {
       tell(event.type === 'pass-failed' ? { ...event, reason: String(event.error) } : event);
     },
+    arena: Arena.create(sendArenaBytes(settings)),
   },
 );
-tell({ type: 'ready', io: sink.io, why: sink.why });
+tell({ type: 'ready', io: sink.io, why: `${sink.why}; ${tags.why}` });
 await new Transmitter(machine, sink).run();
