@@ -63,6 +63,7 @@ export class SpoolWriter {
   /** Runs between rounds, so that a file is never removed while it is written. */
   #chores: (() => Promise<void>)[] = [];
   #queued = 0;
+  #unsyncedBytes = 0;
   #round: Promise<void> | undefined;
   #syncedAt = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -72,8 +73,14 @@ export class SpoolWriter {
     this.#parts = parts;
   }
 
+  /** Bytes that wait to be written. */
   get queuedBytes(): number {
     return this.#queued;
+  }
+
+  /** Bytes that a loss of power would cost: not written, or not synced. */
+  get volatileBytes(): number {
+    return this.#queued + this.#unsyncedBytes;
   }
 
   add(write: BlockWrite): void {
@@ -127,17 +134,23 @@ export class SpoolWriter {
   }
 
   async #write(entry: SpoolEntry, writes: readonly BlockWrite[]): Promise<void> {
+    const pieces = merged(writes);
     try {
       if (entry.state !== 'part') return;
       const file = await this.#file(entry);
-      for (const { bytes, offset } of merged(writes)) await file.write(bytes, offset);
-      const unsynced = this.#unsynced.get(entry) ?? [];
-      for (const { sbn, bytes } of writes) unsynced.push({ sbn, length: bytes.length });
-      this.#unsynced.set(entry, unsynced);
+      for (let piece = pieces.shift(); piece !== undefined; piece = pieces.shift()) {
+        try {
+          await file.write(piece.bytes, piece.offset);
+        } catch (error) {
+          pieces.unshift(piece);
+          throw error;
+        }
+        this.#written(entry, piece.blocks);
+      }
     } catch (error) {
-      await this.#lose(
+      this.#lose(
         entry,
-        writes.map(({ sbn, bytes }) => ({ sbn, length: bytes.length })),
+        pieces.flatMap(({ blocks }) => blocks),
         error,
       );
     } finally {
@@ -148,27 +161,35 @@ export class SpoolWriter {
     }
   }
 
+  #written(entry: SpoolEntry, blocks: readonly LostBlock[]): void {
+    const unsynced = this.#unsynced.get(entry) ?? [];
+    unsynced.push(...blocks);
+    this.#unsynced.set(entry, unsynced);
+    for (const { length } of blocks) this.#unsyncedBytes += length;
+  }
+
   /** Makes what was written of an object durable, then its bits or its name. */
   async #sync(entry: SpoolEntry): Promise<void> {
     const blocks = this.#unsynced.get(entry) ?? [];
     this.#unsynced.delete(entry);
-    if (entry.state !== 'part') return;
     try {
+      if (entry.state !== 'part') return;
       const file = await this.#file(entry);
       await file.sync();
       if (this.#isWhole(entry)) await this.#finish(entry);
       else await this.#writeMap(entry);
     } catch (error) {
-      await this.#lose(entry, blocks, error);
+      // What the kernel could not write it does not try again: the file is opened anew.
+      await this.#shut(entry).catch(() => undefined);
+      this.#lose(entry, blocks, error);
+    } finally {
+      for (const { length } of blocks) this.#unsyncedBytes -= length;
     }
   }
 
   /** Blocks that are not on disk, or not surely, are wanted again. */
-  async #lose(entry: SpoolEntry, blocks: readonly LostBlock[], error: unknown): Promise<void> {
-    const unsynced = this.#unsynced.get(entry) ?? [];
-    this.#unsynced.delete(entry);
-    await this.#shut(entry).catch(() => undefined);
-    this.#parts.onLost(entry, [...blocks, ...unsynced]);
+  #lose(entry: SpoolEntry, blocks: readonly LostBlock[], error: unknown): void {
+    this.#parts.onLost(entry, blocks);
     this.#parts.onAlarm(isFull(error) ? 'spool-full' : 'spool-io', (error as Error).message);
   }
 
@@ -248,10 +269,17 @@ export class SpoolWriter {
   }
 }
 
-/** Blocks that follow each other in memory and in the file, as one. */
-function merged(writes: readonly BlockWrite[]): { bytes: Uint8Array; readonly offset: number }[] {
-  const pieces: { bytes: Uint8Array; readonly offset: number }[] = [];
-  for (const { bytes, offset } of [...writes].sort((a, b) => a.offset - b.offset)) {
+interface Piece {
+  bytes: Uint8Array;
+  readonly offset: number;
+  readonly blocks: LostBlock[];
+}
+
+/** Blocks that follow each other in memory and in the file, as one piece. */
+function merged(writes: readonly BlockWrite[]): Piece[] {
+  const pieces: Piece[] = [];
+  for (const { sbn, bytes, offset } of [...writes].sort((a, b) => a.offset - b.offset)) {
+    const block = { sbn, length: bytes.length };
     const last = pieces.at(-1);
     if (
       last?.bytes.buffer === bytes.buffer &&
@@ -259,7 +287,8 @@ function merged(writes: readonly BlockWrite[]): { bytes: Uint8Array; readonly of
       last.offset + last.bytes.length === offset
     ) {
       last.bytes = new Uint8Array(bytes.buffer, last.bytes.byteOffset, last.bytes.length + bytes.length);
-    } else pieces.push({ bytes, offset });
+      last.blocks.push(block);
+    } else pieces.push({ bytes, offset, blocks: [block] });
   }
   return pieces;
 }

@@ -91,6 +91,11 @@ export class FileSpool implements SpoolPort {
     return this.#writer.queuedBytes;
   }
 
+  /** Bytes taken that a loss of power would cost. */
+  get volatileBytes(): number {
+    return this.#writer.volatileBytes;
+  }
+
   *whole(): Generator<{ readonly entry: SpoolEntry; readonly path: string }> {
     for (const entry of this.#entries.values()) {
       if (entry.state === 'whole') yield { entry, path: this.path(entry, 'whole') };

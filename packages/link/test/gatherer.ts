@@ -21,6 +21,6 @@ for (let given = 0; given < order.length; given += BURST) {
     hand(spool, info, bytes, (sbn) => sbn === wanted);
     await new Promise((resolve) => setImmediate(resolve));
   }
-  while (spool.queuedBytes > 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  while (spool.volatileBytes > 0) await new Promise((resolve) => setTimeout(resolve, 1));
   writeSync(1, `${String(blocks - 1 - order.length + Math.min(given + BURST, order.length))}\n`);
 }

@@ -144,15 +144,25 @@ describe('what a kill leaves', () => {
 });
 
 describe('whole blocks', () => {
-  it('are copied: the buffer may be used again at once', async () => {
+  it('are held until they are written, then given back, each once', async () => {
     const told = new Told(scratch());
-    const bytes = bytesOf('copied', 3 * BLOCK_BYTES);
+    const bytes = bytesOf('held', 3 * BLOCK_BYTES);
     const info = objectOf(bytes);
     const buffer = Buffer.from(bytes);
-    told.take(info, buffer);
-    buffer.fill(0);
+    told.spool.open(info);
+    const given: number[] = [];
+    for (let sbn = 0; sbn < 3; sbn += 1) {
+      const [start, end] = [sbn * BLOCK_BYTES, (sbn + 1) * BLOCK_BYTES];
+      const release = (): void => {
+        given.push(sbn);
+        buffer.fill(0, start, end);
+      };
+      expect(told.spool.block(info, sbn, start, buffer.subarray(start, end), release)).toBe('stored');
+    }
+    expect(given).toEqual([]);
     await until(() => told.whole.length === 1);
     expect(told.contents()).toEqual([info.digest]);
+    expect(given.toSorted()).toEqual([0, 1, 2]);
   });
 
   it('that come twice count once', async () => {
