@@ -78,7 +78,8 @@ export class FileSpool implements SpoolPort {
       },
       onAlarm: events.onAlarm,
     });
-    for (const channel of channels) this.#scan(channel);
+    // A channel whose key is being changed has two keys, and one directory.
+    for (const channel of new Set(channels)) this.#scan(channel);
     this.#restoreMarks();
   }
 
