@@ -3,14 +3,13 @@ import { constants } from 'node:fs';
 import { type FileHandle, lstat, mkdir, open, opendir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type BlobStore, type Digest, hexOf, isDigest } from '@sluice/ports';
+import { BatchWriter } from './batch.ts';
 import { fileBytes, Inflow, openFile, verified } from './content.ts';
 import { exchanged, ioFault, isGone, mismatch, missing, tooLarge } from './errors.ts';
 
 // The group shares the store. The set-group-id bit comes with the directory around it: a hardened unit may not set it.
 const FILE_MODE = 0o640;
 const DIRECTORY_MODE = 0o770;
-/** Files written and synced side by side by `putMany`. */
-const PARALLEL = 16;
 const WRITER = /^[a-z0-9-]{1,64}$/;
 
 async function syncDirectory(path: string): Promise<void> {
@@ -33,6 +32,7 @@ class FsStore implements BlobStore {
   readonly #root: string;
   readonly #blobs: string;
   readonly #tmp: string;
+  readonly #batches: BatchWriter;
   /** Names that were given and whose directory is not synced yet. */
   #unsynced = 0;
 
@@ -41,6 +41,7 @@ class FsStore implements BlobStore {
     this.#root = root;
     this.#blobs = join(root, 'blobs', 'sha256');
     this.#tmp = join(root, 'tmp', writer);
+    this.#batches = new BatchWriter({ blobs: this.#blobs, tmp: this.#tmp });
   }
 
   /** Makes the directories and throws away what a crash of this writer left. What is there afterwards is durable. */
@@ -73,22 +74,17 @@ class FsStore implements BlobStore {
   }
 
   async putMany(blobs: readonly { readonly digest: Digest; readonly bytes: Uint8Array }[]): Promise<void> {
-    const written: Written[] = [];
-    const waiting = new Map(blobs.map((blob) => [blob.digest, blob.bytes] as const)).entries();
-    const writeSome = async (): Promise<void> => {
-      for (const [digest, bytes] of waiting) {
-        if (await this.#holds(digest, bytes.length)) continue;
-        written.push(await this.#write(new Inflow(digest, bytes.length, bytes)));
-      }
-    };
-    try {
-      const ended = await Promise.allSettled(Array.from({ length: PARALLEL }, writeSome));
-      const failed = ended.find((end) => end.status === 'rejected');
-      if (failed !== undefined) throw failed.reason as Error;
-      await this.#name(written);
-    } catch (error) {
-      for (const { temporary } of written) await discard(temporary);
-      throw ioFault(error, `storing ${String(blobs.length)} blobs`);
+    const different = [...new Map(blobs.map((blob) => [blob.digest, blob] as const)).values()];
+    if (different.length === 0) return;
+    for (const { digest } of different) this.#path(digest);
+    // The thread syncs the directory itself, also for what others named before.
+    this.#unsynced += 1;
+    const end = await this.#batches.store(different);
+    if (end.type === 'stored' || !end.named) this.#unsynced -= 1;
+    if (end.type === 'mismatch') throw mismatch(end.digest);
+    if (end.type === 'io') {
+      const cause = Object.assign(new Error(end.message), { code: end.code, syscall: end.syscall });
+      throw ioFault(cause, `storing ${String(blobs.length)} blobs`);
     }
   }
 

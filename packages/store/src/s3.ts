@@ -36,8 +36,8 @@ const ATTEMPTS = 3;
 const PART_BYTES = 16 * 2 ** 20;
 /** S3 takes no more parts than this: larger blobs have larger parts. */
 const PARTS_MAX = 10_000;
-/** Blobs put side by side by `putMany`. */
-const PARALLEL = 8;
+/** Blobs put side by side by `putMany`; the SDK keeps 50 connections. */
+const PARALLEL = 32;
 /** Answers below 500 that a later try may change: timeout of the request, conflict with another call, too many calls. */
 const PASSING = [408, 409, 429];
 
@@ -94,14 +94,7 @@ class S3Store implements BlobStore {
   }
 
   async put(digest: Digest, size: number, bytes: AsyncIterable<Uint8Array> | Uint8Array): Promise<void> {
-    if ((await this.stat(digest)) === size) return;
-    const inflow = new Inflow(digest, size, bytes);
-    try {
-      if (size <= PART_BYTES) await this.#putWhole(inflow);
-      else await this.#putParts(inflow);
-    } catch (error) {
-      throw inflow.threw(error) ? error : fault(error, `storing blob ${digest}`);
-    }
+    if ((await this.stat(digest)) !== size) await this.#put(new Inflow(digest, size, bytes));
   }
 
   async adopt(digest: Digest, size: number, path: string): Promise<void> {
@@ -116,7 +109,8 @@ class S3Store implements BlobStore {
   async putMany(blobs: readonly { readonly digest: Digest; readonly bytes: Uint8Array }[]): Promise<void> {
     const waiting = new Map(blobs.map((blob) => [blob.digest, blob.bytes] as const)).entries();
     const putSome = async (): Promise<void> => {
-      for (const [digest, bytes] of waiting) await this.put(digest, bytes.length, bytes);
+      // To ask for each whether it is there would cost more than to put the few that are once more.
+      for (const [digest, bytes] of waiting) await this.#put(new Inflow(digest, bytes.length, bytes));
     };
     const ended = await Promise.allSettled(Array.from({ length: PARALLEL }, putSome));
     const failed = ended.find((end) => end.status === 'rejected');
@@ -193,6 +187,15 @@ class S3Store implements BlobStore {
       return missing(digest);
     } catch (error) {
       return fault(error, `looking for blob ${digest} in bucket ${this.#bucket}`);
+    }
+  }
+
+  async #put(inflow: Inflow): Promise<void> {
+    try {
+      if (inflow.size <= PART_BYTES) await this.#putWhole(inflow);
+      else await this.#putParts(inflow);
+    } catch (error) {
+      throw inflow.threw(error) ? error : fault(error, `storing blob ${inflow.digest}`);
     }
   }
 

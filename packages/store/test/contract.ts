@@ -1,8 +1,8 @@
-import { createCipheriv, createHash } from 'node:crypto';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type BlobStore, type Digest, OperationalError } from '@sluice/ports';
 import { describe, expect, it } from 'vitest';
+import { blobOf, digestOf } from './blobs.ts';
 
 export const MIB = 2 ** 20;
 /** More than one part of a multipart upload. */
@@ -17,21 +17,6 @@ export interface Subject {
   readonly exchange: (digest: Digest, bytes: Uint8Array) => Promise<void>;
   /** Names of unfinished work that lies in the store. */
   readonly leftovers: () => Promise<readonly string[]>;
-}
-
-export interface Blob {
-  readonly digest: Digest;
-  readonly bytes: Uint8Array;
-}
-
-export const digestOf = (bytes: Uint8Array): Digest => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
-
-/** Bytes that look random and are the same each time. */
-export function blobOf(size: number, seed = 0): Blob {
-  const iv = Buffer.alloc(16);
-  iv.writeUInt32BE(seed);
-  const bytes = createCipheriv('aes-128-ctr', Buffer.alloc(16), iv).update(Buffer.alloc(size));
-  return { digest: digestOf(bytes), bytes };
 }
 
 /** The bytes in chunks of an odd length, in a buffer that is used again as soon as the next one is asked for. */

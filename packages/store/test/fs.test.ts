@@ -16,7 +16,8 @@ import { join } from 'node:path';
 import { hexOf } from '@sluice/ports';
 import { openFsStore } from '@sluice/store';
 import { afterAll, describe, expect, it } from 'vitest';
-import { blobOf, contract, digestOf, errorOf, MIB, streamOf, type Subject } from './contract.ts';
+import { blobOf, digestOf } from './blobs.ts';
+import { contract, errorOf, MIB, streamOf, type Subject } from './contract.ts';
 
 const base = mkdtempSync(join(tmpdir(), 'sluice-store-'));
 afterAll(() => {

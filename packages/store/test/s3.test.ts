@@ -8,7 +8,8 @@ import { hexOf } from '@sluice/ports';
 import { openS3Store, type S3Options } from '@sluice/store';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type Ceph, cephMissing, startCeph } from '../../../test/env/ceph.ts';
-import { all, blobOf, contract, digestOf, errorOf, MIB, streamOf, type Subject } from './contract.ts';
+import { blobOf, digestOf } from './blobs.ts';
+import { all, contract, errorOf, MIB, streamOf, type Subject } from './contract.ts';
 
 const START_MS = 60_000;
 /** Shorter than a daemon's, for services that do not answer. */
