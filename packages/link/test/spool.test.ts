@@ -16,8 +16,7 @@ import { createInterface } from 'node:readline';
 import { describe, expect, it } from 'vitest';
 import { blockBytes, blockOffset, partition } from '@sluice/fec';
 import { spoolKey } from '@sluice/transfer';
-import { FileSpool } from '../src/spool.ts';
-import { bit, BLOCK_BYTES, bytesOf, digestOf, hand, LIMITS, objectOf } from './samples.ts';
+import { bit, BLOCK_BYTES, bytesOf, digestOf, hand, objectOf } from './samples.ts';
 import { scratch, Told, until } from './tools.ts';
 
 const STATEMENT = { contentType: 'application/vnd.dsse.envelope.v1+json' } as const;
@@ -38,18 +37,6 @@ async function gatherAndKill(root: string, size: number): Promise<number> {
   await ended;
   return said;
 }
-
-it('a channel with two keys keeps what it has over a restart', async () => {
-  const root = scratch();
-  const bytes = bytesOf('whole', 3 * BLOCK_BYTES);
-  const before = new Told(root);
-  before.take(objectOf(bytes), bytes);
-  await until(() => before.whole.length === 1);
-  await before.spool.close();
-  const none = (): void => undefined;
-  const after = new FileSpool(root, ['prod', 'prod'], LIMITS, { onWhole: none, onLost: none, onAlarm: none });
-  expect([...after.whole()].map(({ path }) => digestOf(readFileSync(path)))).toEqual([digestOf(bytes)]);
-});
 
 describe('what a kill leaves', () => {
   it('every block that was said to be on disk is there, and every block that is marked holds its bytes', async () => {
