@@ -35,9 +35,24 @@ export function interleave(counts: readonly number[]): Uint32Array[] {
   });
 }
 
+/** Symbols that one outage may take from a block with m repair symbols: half of those, and one where there is only one. */
+const spare = (m: number): number => Math.max(1, Math.floor(m / 2));
+
 /**
  * Shortest airtime in nanoseconds in which a block's n = k + m evenly spread symbols lose at most half the repair
  * to one outage of `outageNs` (PROTOCOL.md I-1).
  */
 export const shortestAirtime = (k: number, m: number, outageNs: number): number =>
-  m === 0 ? 0 : (2 * (k + m) * outageNs) / m;
+  m === 0 ? 0 : ((k + m) * outageNs) / spare(m);
+
+/**
+ * Shortest time in nanoseconds from slot to slot at which that holds for the slots a block was given: blocks of several
+ * lengths are spread evenly but for a few slots.
+ */
+export function shortestSpacing(slots: Uint32Array, m: number, outageNs: number): number {
+  if (m === 0) return 0;
+  const most = spare(m);
+  let least = Infinity;
+  for (let i = most; i < slots.length; i += 1) least = Math.min(least, (slots[i] ?? 0) - (slots[i - most] ?? 0));
+  return outageNs / least;
+}

@@ -3,8 +3,8 @@ export const ETHERNET_OVERHEAD = 38;
 /** IPv4 and UDP headers. */
 export const IP_UDP_HEADERS = 28;
 
-/** Most link time that one batch may take, in nanoseconds; the other half of the 1 ms burst is catch-up. */
-const BATCH_NS = 500_000;
+/** Most link time that one batch of several may take, in nanoseconds; the other half of the 1 ms burst is catch-up. */
+export const BATCH_NS = 500_000;
 /** Most link time by which a late sender may catch up; what is beyond is lost time, counted as a stall. */
 const CATCH_UP_NS = 500_000;
 /** Most datagrams in one batch. */
@@ -15,7 +15,8 @@ export const ethernetBytes = (payload: number): number => payload + IP_UDP_HEADE
 
 /**
  * Token bucket over departure times: keeps a hard ceiling in Ethernet bits per second.
- * In any stretch of time T the datagrams granted take at most T + 1 ms of link time (or one datagram).
+ * In any stretch of time T the datagrams that leave take at most T + 1 ms of link time (T + 0.5 ms and one datagram,
+ * where one takes more than 0.5 ms), however late the caller is.
  * Times are nanoseconds of a monotonic clock.
  */
 export class Pacer {
@@ -25,6 +26,8 @@ export class Pacer {
   stalls = 0;
   stalledNs = 0;
   #free = 0;
+  /** Link time of the datagrams granted last, which may have left as late as the next call. */
+  #last = 0;
   #resting = true;
 
   /** @param rate Ethernet bits per second; Infinity for no ceiling. @param datagram UDP payload bytes of each datagram. */
@@ -39,15 +42,16 @@ export class Pacer {
     return Math.max(1, Math.min(BATCH_MAX, Math.floor(BATCH_NS / spacingNs)));
   }
 
-  /** The time at which the next datagrams may leave, not before `now` minus the catch-up. */
+  /** The time at which the next datagrams may leave; it may lie before `now` by the catch-up. */
   earliest(now: number): number {
+    const least = now - CATCH_UP_NS + this.#last;
     if (this.#resting) {
       this.#free = Math.max(this.#free, now);
       this.#resting = false;
-    } else if (this.#free < now - CATCH_UP_NS) {
+    } else if (this.#free < least) {
       this.stalls += 1;
-      this.stalledNs += now - CATCH_UP_NS - this.#free;
-      this.#free = now - CATCH_UP_NS;
+      this.stalledNs += least - this.#free;
+      this.#free = least;
     }
     return this.#free;
   }
@@ -55,6 +59,7 @@ export class Pacer {
   /** Takes airtime for `count` datagrams at `spacingNs` each (never less than the rate's own) from `at` on. */
   take(at: number, count: number, spacingNs: number): void {
     this.#free = Math.max(this.#free, at) + count * Math.max(spacingNs, this.datagramNs);
+    this.#last = count * this.datagramNs;
   }
 
   /** There is nothing to send: the time until the next datagram is no stall, and earns no catch-up. */

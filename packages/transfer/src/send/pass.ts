@@ -1,6 +1,7 @@
 import { encodeFdt, type FdtFile, ntpFromUnix, splitFdt } from '@sluice/alc';
 import { type BlockRef, blocksOf, type Framer } from './framer.ts';
-import { interleave, shortestAirtime } from './order.ts';
+import { interleave, shortestAirtime, shortestSpacing } from './order.ts';
+import { BATCH_NS } from './pacer.ts';
 import type { SendSession } from './session.ts';
 import { NS_PER_MS, type PassOrder, type SendObject, type SendParts, type SendSettings } from './types.ts';
 
@@ -127,6 +128,8 @@ export class Pass {
   *#grouped(members: Iterable<Member>): Generator<Step> {
     const { settings, datagramNs, framer, slotBytes } = this.#with;
     const most = Math.floor(slotBytes / framer.datagramBytes);
+    // Datagrams of one batch leave together, so an outage reaches that much further.
+    const outageNs = settings.outageMs === 0 ? 0 : settings.outageMs * NS_PER_MS + BATCH_NS;
     let group: Member[] = [];
     let symbols = 0;
     let airtime = 0;
@@ -138,22 +141,26 @@ export class Pass {
       }
       group.push(member);
       symbols += esis.length;
-      airtime = Math.max(airtime, shortestAirtime(k, esis.length - k, settings.outageMs * NS_PER_MS));
+      airtime = Math.max(airtime, shortestAirtime(k, esis.length - k, outageNs));
       if (symbols * datagramNs >= airtime && datagramNs > 0) {
-        yield* this.#run(group, symbols, airtime);
+        yield* this.#run(group, symbols, outageNs);
         [group, symbols, airtime] = [[], 0, 0];
       }
     }
-    if (group.length > 0) yield* this.#run(group, symbols, airtime);
+    if (group.length > 0) yield* this.#run(group, symbols, outageNs);
   }
 
-  *#run(group: readonly Member[], symbols: number, airtimeNs: number): Generator<Step> {
+  /** @param outageNs outage that the spacing of the datagrams must survive; 0 where memory, not time, ended the group. */
+  *#run(group: readonly Member[], symbols: number, outageNs: number): Generator<Step> {
     const { framer, datagramNs } = this.#with;
     const slots = this.#with.buffer();
     const order = interleave(group.map((member) => member.ref.esis.length));
     let sourceBytes = 0;
+    let spacingNs = datagramNs;
     for (const [i, { ref }] of group.entries()) {
-      framer.block(ref, this.#session.tsi, this.order.asid, slots, order[i] ?? new Uint32Array());
+      const own = order[i] ?? new Uint32Array();
+      spacingNs = Math.max(spacingNs, shortestSpacing(own, ref.esis.length - ref.k, outageNs));
+      framer.block(ref, this.#session.tsi, this.order.asid, slots, own);
       sourceBytes += Math.min(ref.k * this.#with.settings.symbolBytes, ref.object.size);
       yield { type: 'working' };
     }
@@ -163,7 +170,7 @@ export class Pass {
       asid: this.order.asid,
       slots,
       count: symbols,
-      spacingNs: Math.max(datagramNs, airtimeNs / symbols),
+      spacingNs,
       fdts: [...new Set(group.map((member) => member.fdt))],
       sourceBytes,
     };
