@@ -14,9 +14,10 @@ import {
 } from '@sluice/alc';
 import { blockBytes, blockLength, blockOffset, createCodec, type FecProfile, partition, PROFILES } from '@sluice/fec';
 import type { Digest } from '@sluice/ports';
-import { type PassOrder, type SendEvent, SendMachine, type SendObject } from '@sluice/transfer';
+import { type PassOrder, sendArenaBytes, type SendEvent, SendMachine, type SendObject } from '@sluice/transfer';
 import { digestOf, Random, testKeys } from '../../testkit/src/index.ts';
-import { GatheringBlock } from '../src/receive/gather.ts';
+import { Arena } from '@sluice/wasm';
+import { ownBlock, recoverByCopy } from '../src/receive/gather.ts';
 
 export const MS = 1e6;
 export const SECOND = 1e9;
@@ -49,6 +50,8 @@ export interface AirOptions {
   readonly profile?: FecProfile;
   readonly groupBytes?: number;
   readonly statementLeadMs?: number;
+  /** Makes datagrams in an arena, by the kernel. */
+  readonly kernel?: boolean;
   /** How much later than asked the sender comes, nanoseconds. */
   readonly late?: () => number;
 }
@@ -59,8 +62,6 @@ export class Air {
   readonly keys = testKeys(['prod', 'lab']);
   readonly events: SendEvent[] = [];
   readonly flights: Flight[] = [];
-  /** Bytes of the largest buffer that a batch lay in. */
-  buffer = 0;
   now = 5 * SECOND;
   readonly machine: SendMachine;
   readonly #late: () => number;
@@ -68,7 +69,7 @@ export class Air {
 
   constructor(options: AirOptions = {}) {
     const { seed = 1, rate = 1e8, outageMs = 20, symbolBytes = 256, profile = PROFILES.robust } = options;
-    const { groupBytes = 2 ** 24, statementLeadMs = 250, late = () => 0 } = options;
+    const { groupBytes = 2 ** 22, kernel = false, statementLeadMs = 250, late = () => 0 } = options;
     this.random = new Random(seed);
     this.#late = late;
     const settings = { symbolBytes, profile, rate, outageMs, groupBytes, statementLeadMs };
@@ -84,6 +85,7 @@ export class Air {
       source,
       wallSeconds: () => WALL + this.now / SECOND,
       onEvent: (event) => void this.events.push(event),
+      ...(kernel ? { arena: Arena.create(sendArenaBytes(settings)) } : {}),
     });
   }
 
@@ -116,7 +118,6 @@ export class Air {
       if (batch === undefined && at === Infinity) return this.flights.slice(from);
       this.now = Math.max(this.now, at) + this.#late();
       if (batch === undefined) continue;
-      this.buffer = Math.max(this.buffer, batch.bytes.buffer.byteLength);
       let stop = false;
       for (let i = 0; i < batch.count; i += 1) {
         const flight = flightOf(batch.bytes.slice(i * batch.size, (i + 1) * batch.size), this.now);
@@ -148,12 +149,12 @@ export function documentOf(flights: readonly Flight[]): Uint8Array {
   const document = new Uint8Array(header.transferLength);
   for (let sbn = 0; sbn < shape.blocks; sbn += 1) {
     const k = blockLength(shape, sbn);
-    const block = new GatheringBlock(k, new Uint8Array(k * shape.symbolBytes));
+    const block = ownBlock(k, shape.symbolBytes);
     for (const flight of flights) {
       if (flight.sbn === sbn && block.have < k) block.add(flight.esi, flight.bytes.subarray(FDT_HEADER_BYTES));
     }
     if (block.have < k) throw new Error(`${block.have} of ${k} symbols of an FDT Instance`);
-    block.recover(codec);
+    recoverByCopy(codec, block);
     document.set(block.bytes.subarray(0, blockBytes(shape, sbn)), blockOffset(shape, sbn));
   }
   return document;

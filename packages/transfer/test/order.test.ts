@@ -1,4 +1,5 @@
 // Order on the fibre (docs/PROTOCOL.md I-1): what one outage may take from a block.
+import { HEADER_BYTES } from '@sluice/alc';
 import { blockLength, type FecProfile, makeProfile, partition, PROFILES, repairCount } from '@sluice/fec';
 import { describe, expect, it } from 'vitest';
 import { Random } from '../../testkit/src/index.ts';
@@ -125,13 +126,17 @@ describe('an outage', () => {
     expect(new Set(flights.map(({ at }) => at)).size).toBe(1);
   });
 
-  it('of memory, not of time: groupBytes ends a group where the rate is unlimited', () => {
-    const groupBytes = 40 * 200 * 256;
-    const air = new Air({ rate: Infinity, groupBytes });
-    air.machine.submit(air.order([6_000_000]));
-    air.run();
-    // n / k and the headers on top of it.
-    expect(air.buffer).toBeLessThan(groupBytes * 1.1 * (300 / 256) + 1);
-    expect(air.buffer).toBeGreaterThan(groupBytes * 0.9);
+  it('sets no depth where groupBytes does: as many blocks lie in each other as their datagrams fit', () => {
+    const n = 220;
+    const blocks = 11;
+    const air = new Air({ rate: Infinity, groupBytes: (blocks * n + 7) * (256 + HEADER_BYTES) });
+    air.machine.submit(air.order([60 * 200 * 256]));
+    const sbns = air.run().flatMap(({ toi, sbn }) => (toi === 5 ? [sbn] : []));
+    expect(sbns).toHaveLength(60 * n);
+    for (let first = 0; first < 60; first += blocks) {
+      const group = new Set(sbns.slice(first * n, (first + blocks) * n));
+      const want = Array.from({ length: Math.min(blocks, 60 - first) }, (_, i) => first + i);
+      expect([...group]).toEqual(want);
+    }
   });
 });

@@ -20,6 +20,8 @@ import {
 
 /** A heartbeat's FDT is good for a minute of sender time. */
 const HEARTBEAT_LIFE_SECONDS = 60;
+/** Most of the airtime that the sendings of one FDT Instance may take: at a low rate it is repeated less often. */
+const FDT_SHARE = 0.25;
 /** Symbols of a heartbeat, repair and all, at most: a block of one. */
 const HEARTBEAT_SYMBOLS = 255;
 
@@ -63,8 +65,10 @@ export class SendMachine {
   readonly #orders: PassOrder[] = [];
   readonly #urgent: Uint8Array[] = [];
   #session: SendSession;
+  /** The session to go on in once no pass is on air. */
+  #rolled: SendSession | undefined;
   #active: Active | undefined;
-  #onAir: OnAirFdt[] = [];
+  #onAir: readonly OnAirFdt[] = [];
   readonly #arena: Arena;
   readonly #sealer: Sealer | undefined;
   /** Addresses of the slots of two runs: one leaves while the next is made. */
@@ -93,7 +97,7 @@ export class SendMachine {
 
   /** True when the session's numbers are worn: `roll` before much more is sent. */
   get worn(): boolean {
-    return this.#session.worn;
+    return (this.#rolled ?? this.#session).worn;
   }
 
   /** Airtime lost because the caller came late. */
@@ -106,9 +110,13 @@ export class SendMachine {
     return this.#orders.length + (this.#active === undefined ? 0 : 1);
   }
 
-  /** Goes on in a new session from the next pass and heartbeat on (PROTOCOL.md S-2). */
+  /**
+   * Goes on in a new session once no pass is on air (PROTOCOL.md S-2). Until then heartbeats stay in the old one: the
+   * first datagram of a new session would leave the pass 5 s before receivers close the session it is in.
+   */
   roll(tsi: number): void {
-    this.#session = new SendSession(tsi, this.#keys);
+    this.#rolled = new SendSession(tsi, this.#keys);
+    this.#takeUpRolled();
   }
 
   submit(order: PassOrder): void {
@@ -120,7 +128,7 @@ export class SendMachine {
     for (let i = this.#orders.length - 1; i >= 0; i -= 1) {
       if (this.#orders[i]?.bundle === bundle) this.#orders.splice(i, 1);
     }
-    if (this.#active?.pass.order.bundle === bundle) this.#active = undefined;
+    if (this.#active?.pass.order.bundle === bundle) this.#endPass();
   }
 
   /** Queues a heartbeat: a one-symbol object and its FDT, ahead of all else (PROTOCOL.md section 7). */
@@ -148,9 +156,10 @@ export class SendMachine {
   /** The next departure. The batch's bytes are valid until the next call. */
   depart(now: number): Departure {
     const at = this.#pacer.earliest(now);
-    const urgent = this.#urgent.shift() ?? this.#dueFdt(now);
-    if (urgent !== undefined) return this.#leave(urgent, at, this.#pacer.datagramNs);
-    const active = this.#next(now);
+    // First of all: a run that begins now has its FDT Instances on air before its symbols (O-4).
+    const active = this.#urgent.length > 0 ? this.#active : this.#next(now);
+    const ahead = this.#urgent.shift() ?? this.#dueFdt(now);
+    if (ahead !== undefined) return this.#ahead(ahead, at);
     if (active === undefined) {
       this.#pacer.rest();
       return { at: Infinity, batch: undefined };
@@ -170,8 +179,15 @@ export class SendMachine {
     if (this.#sealer === undefined) this.#sealed(bytes, run.session, run.asid);
     else run.session.sealRun(start, size, count, run.asid, this.#sealer);
     active.gone += count;
-    if (active.gone === run.count) this.#finishRun(active, run, now);
+    if (active.gone === run.count) this.#finishRun(active, run);
     return this.#leave(bytes, at, run.spacingNs);
+  }
+
+  /** What goes ahead of the symbols leaves in batches as short as theirs. */
+  #ahead(datagrams: Uint8Array, at: number): Departure {
+    const bytes = this.#pacer.batch(this.#pacer.datagramNs) * this.#framer.datagramBytes;
+    if (datagrams.length > bytes) this.#urgent.unshift(datagrams.subarray(bytes));
+    return this.#leave(datagrams.subarray(0, bytes), at, this.#pacer.datagramNs);
   }
 
   #leave(bytes: Uint8Array, at: number, spacingNs: number): Departure {
@@ -192,8 +208,16 @@ export class SendMachine {
     if (fdt === undefined) return undefined;
     const bytes = this.#fdtDatagrams(fdt);
     // The second sending comes soon, one and a half outages later: an outage over the first does not cost 250 ms.
-    fdt.due = now + (fdt.repeats === 1 ? this.#settings.outageMs * 1.5 * NS_PER_MS : FDT_INTERVAL_NS);
+    const interval = fdt.repeats === 1 ? this.#settings.outageMs * 1.5 * NS_PER_MS : FDT_INTERVAL_NS;
+    const airtime = (bytes.length / this.#framer.datagramBytes) * this.#pacer.datagramNs;
+    fdt.due = now + Math.max(interval, airtime / FDT_SHARE);
     return bytes;
+  }
+
+  /** What goes off air is sent once more, for a receiver that missed every earlier sending. */
+  #putOnAir(fdts: readonly OnAirFdt[]): void {
+    for (const fdt of this.#onAir) if (!fdts.includes(fdt)) this.#urgent.push(this.#fdtDatagrams(fdt));
+    this.#onAir = fdts;
   }
 
   /** One sending of an FDT Instance; each sending brings other symbols of it. */
@@ -213,11 +237,13 @@ export class SendMachine {
       if (active.quietUntil > now || active.run !== undefined) return active;
       const { ahead } = active;
       active.ahead = undefined;
-      if (ahead?.type === 'quiet') active.quietUntil = now + ahead.ns;
-      else if (ahead !== undefined) {
+      if (ahead?.type === 'quiet') {
+        active.quietUntil = now + ahead.ns;
+        this.#putOnAir([]);
+      } else if (ahead !== undefined) {
         active.run = ahead;
         active.gone = 0;
-        this.#onAir = [...ahead.fdts];
+        this.#putOnAir(ahead.fdts);
       } else if (active.ended !== undefined) this.#end(active, active.ended);
       else this.#work(active);
     }
@@ -237,13 +263,25 @@ export class SendMachine {
   /** The pass ends, well or with its error. */
   #end(active: Active, ended: { readonly error?: unknown }): void {
     const { bundle, pass } = active.pass.order;
-    this.#active = undefined;
-    this.#onAir = [];
+    if (!('error' in ended)) this.#putOnAir([]);
+    this.#endPass();
     this.#parts.onEvent(
       'error' in ended
         ? { type: 'pass-failed', bundle, pass, error: ended.error }
         : { type: 'pass-done', bundle, pass },
     );
+  }
+
+  #endPass(): void {
+    this.#active = undefined;
+    this.#onAir = [];
+    this.#takeUpRolled();
+  }
+
+  #takeUpRolled(): void {
+    if (this.#rolled === undefined || this.#active !== undefined) return;
+    this.#session = this.#rolled;
+    this.#rolled = undefined;
   }
 
   #begin(): Active | undefined {
@@ -266,14 +304,9 @@ export class SendMachine {
     return this.#active;
   }
 
-  #finishRun(active: Active, run: Run & { type: 'symbols' }, now: number): void {
+  #finishRun(active: Active, run: Run & { type: 'symbols' }): void {
     active.run = undefined;
     active.sentBytes += run.sourceBytes;
-    // Once more at the end, for a receiver that missed every earlier sending.
-    for (const fdt of this.#onAir) {
-      this.#urgent.push(this.#fdtDatagrams(fdt));
-      fdt.due = now + FDT_INTERVAL_NS;
-    }
     this.#parts.onEvent({
       type: 'progress',
       bundle: active.pass.order.bundle,

@@ -29,12 +29,16 @@ export class Sealer {
 export class SendSession {
   readonly tsi: number;
   readonly #authenticators = new Map<number, Authenticator>();
-  #toi = 0;
-  #fdtId = 0;
-  #sn = 0;
+  #toi: number;
+  #fdtId: number;
+  #sn: number;
 
-  constructor(tsi: number, keys: readonly LinkKey[]) {
+  /** @param used the numbers handed out last; a session begins with none */
+  constructor(tsi: number, keys: readonly LinkKey[], used = { toi: 0, fdtId: 0, sn: 0 }) {
     this.tsi = tsi;
+    this.#toi = used.toi;
+    this.#fdtId = used.fdtId;
+    this.#sn = used.sn;
     for (const key of keys) this.#authenticators.set(key.asid, key.session(tsi));
   }
 
