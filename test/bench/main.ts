@@ -8,7 +8,7 @@ import type { Cell, Context } from './cell.ts';
 import { machine } from './machine.ts';
 import { Plan, type PlanOptions } from './plan.ts';
 import { diskType } from './procfs.ts';
-import { makeReport, makeTable } from './report.ts';
+import { makeReport, makeTable, notesOf } from './report.ts';
 import { parseSetting } from './settings.ts';
 import { SluiceCell } from './sluice-cell.ts';
 import { parseBytes, printBytes } from './stats.ts';
@@ -102,6 +102,7 @@ const configOf = (cells: readonly Cell[]): unknown => ({
   machine: machine(),
   setByHand: Object.fromEntries(options.byHand),
   skipped: plan.skipped,
+  notes: notesOf(cells),
   minutes: Math.round((performance.now() - started) / 6000) / 10,
   cells: Object.fromEntries(
     cells

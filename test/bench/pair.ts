@@ -10,7 +10,7 @@ import { announcesBundle, FirstFrame } from './capture.ts';
 import { handIn, type Input } from './input.ts';
 import type { Net } from './net.ts';
 import { busySeconds, cpuSeconds, kernelDrops, peakMiB } from './procfs.ts';
-import { apply, type Settings } from './settings.ts';
+import { apply, frameBytes, type Settings } from './settings.ts';
 import type { LinkStatus, SenderStatus } from './stages.ts';
 
 const run = promisify(execFile);
@@ -41,12 +41,17 @@ export type Outcome =
       readonly submittedAt: number;
       readonly firstDatagramAt: number;
       readonly publishedAt: number;
+      readonly passSentAt: number;
       readonly cpuSender: number;
       readonly cpuReceiver: number;
       readonly cpuMachine: number;
       readonly kernelDrops: number;
     }
   | { readonly published: false; readonly why: string; /** Ethernet bits per second. */ readonly offered: number };
+
+type End =
+  | { readonly lost: undefined; readonly at: number; readonly passSentAt: number | undefined }
+  | { readonly lost: string; readonly passSentAt: number };
 
 interface ReceiverStatus {
   readonly link?: LinkStatus;
@@ -170,23 +175,22 @@ export class Pair {
       const cpu = this.#cpu();
       const submittedAt = Date.now();
       handIn(world, input, name);
-      const lost = await this.#publishedOrLost(before, input.bytes);
-      const publishedAt = Date.now();
+      const end = await this.#publishedOrLost(before, input.bytes);
       const used = this.#cpu();
       const firstDatagramAt = first.at;
-      if (lost !== undefined) {
-        const sentFor = (lost.passSentAt - (firstDatagramAt ?? submittedAt)) / 1000;
+      if (end.lost !== undefined) {
+        const sentFor = (end.passSentAt - (firstDatagramAt ?? submittedAt)) / 1000;
         const datagrams = ((await this.senderStatus()).transmit?.counters?.datagrams ?? 0) - before.datagrams;
-        const frame = this.#options.settings.symbolBytes + 44 + 28 + 38;
-        return { published: false, why: lost.why, offered: sentFor > 0 ? (datagrams * frame * 8) / sentFor : 0 };
+        const bits = datagrams * frameBytes(this.#options.settings.symbolBytes) * 8;
+        return { published: false, why: end.lost, offered: sentFor > 0 ? bits / sentFor : 0 };
       }
       if (firstDatagramAt === undefined) throw new Error('published, and no first datagram was seen on the interface');
-      await this.#passSent(before.passes);
       return {
         published: true,
         submittedAt,
         firstDatagramAt,
-        publishedAt,
+        publishedAt: end.at,
+        passSentAt: end.passSentAt ?? (await this.#passSent(before.passes)),
         cpuSender: used.sender - cpu.sender,
         cpuReceiver: used.receiver - cpu.receiver,
         cpuMachine: used.machine - cpu.machine,
@@ -205,34 +209,32 @@ export class Pair {
     };
   }
 
-  #passSent(before: number): Promise<boolean> {
+  async #passSent(before: number): Promise<number> {
     const output = new Output(this.world.program('sender'));
-    return until('the pass to be over', 60_000, () => output.count(PASS_SENT) > before || undefined);
+    await until('the pass to be over', 60_000, () => output.count(PASS_SENT) > before || undefined);
+    return Date.now();
   }
 
-  /** Undefined once the receiver has published; else why not. */
-  async #publishedOrLost(
-    before: { readonly published: number; readonly passes: number },
-    bytes: number,
-  ): Promise<{ readonly why: string; readonly passSentAt: number } | undefined> {
+  /** Waits until the receiver has published, or nothing more can come of waiting. */
+  async #publishedOrLost(before: { readonly published: number; readonly passes: number }, bytes: number): Promise<End> {
     const [sender, receiver] = [new Output(this.world.program('sender')), new Output(this.world.program('receiver'))];
     const deadline = Date.now() + 120_000 + bytes / 2500;
-    let passSentAt = 0;
+    let passSentAt: number | undefined;
     let last = { signature: '', at: 0 };
     let asked = 0;
     for (;;) {
-      if (receiver.count(PUBLISHED) > before.published) return undefined;
       const now = Date.now();
-      if (now > deadline) return { why: 'not published in time', passSentAt: now };
+      if (receiver.count(PUBLISHED) > before.published) return { lost: undefined, at: now, passSentAt };
+      if (passSentAt === undefined && sender.count(PASS_SENT) > before.passes) passSentAt = now;
+      if (now > deadline) return { lost: 'not published in time', passSentAt: passSentAt ?? now };
       if (now - asked > 500) {
         asked = now;
         const broken = this.#broken();
         if (broken !== undefined) throw new Error(broken);
-        if (passSentAt === 0 && sender.count(PASS_SENT) > before.passes) passSentAt = now;
-        if (passSentAt > 0) {
+        if (passSentAt !== undefined) {
           const signature = await this.#progress();
           if (signature !== last.signature) last = { signature, at: now };
-          else if (signature !== '' && now - last.at > STALL_MS) return { why: `lost: ${signature}`, passSentAt };
+          else if (signature !== '' && now - last.at > STALL_MS) return { lost: signature, passSentAt };
         }
       }
       await delay(LOOK_MS);

@@ -158,6 +158,9 @@ function fsyncText({ samples }: SluiceCell): string {
   return counted === undefined ? '' : `${String(counted.sender)} + ${String(counted.receiver)}`;
 }
 
+export const notesOf = (cells: readonly Cell[]): string[] =>
+  cells.flatMap((cell) => (cell instanceof SluiceCell ? cell.notes : []));
+
 /** Rows as Markdown, so that a table can go into a page as it is. */
 const markdown = (rows: readonly (readonly string[])[]): string => {
   const [head = [], ...body] = rows;
@@ -180,6 +183,7 @@ export function makeTable(cells: readonly Cell[], report: Report): string {
     ...(peers.length === 0 ? [] : [markdown([['peer', 'Mb/s', 'runs'], ...peers])]),
     ...(ours.length === 0 ? [] : [markdown([['Sluice', ...COLUMNS.map(([title]) => title)], ...ours])]),
     markdown([['goal', 'wanted', 'measured'], ...goals(report)]),
+    ...(notesOf(cells).length === 0 ? [] : [notesOf(cells).join('\n')]),
     report.stages.length === 0
       ? 'Stages: the daemons do not say how long their stops take.'
       : markdown([
@@ -209,5 +213,5 @@ function goals({ link: { loopback, veth }, loss, rss, small }: Report): string[]
     ['peak RSS receiver side at 1 Gb/s, MiB', '<= 512', rss.receiverMiB],
     ['files of 4 KiB a second', '>= 5000', small.filesPerSecond],
   ];
-  return rows.map(([goal, wish, measured]) => [goal, wish, measured?.toFixed(2) ?? '-']);
+  return rows.flatMap(([goal, wish, measured]) => (measured === null ? [] : [[goal, wish, measured.toFixed(2)]]));
 }

@@ -29,6 +29,12 @@ const COMMON = {
 export const FAST: Settings = { ...COMMON, fec: { profile: 'fast' }, algorithm: 'AES-256-GMAC' };
 export const ROBUST: Settings = { ...COMMON, fec: { profile: 'robust' }, algorithm: 'HMAC-SHA-256-128' };
 
+/** Header of a Sluice datagram, UDP and IPv4 headers, and what Ethernet adds (PROTOCOL.md L-4, I-2). */
+const FRAME_OVERHEAD = 44 + 28 + 38;
+
+/** Ethernet bytes of a datagram. */
+export const frameBytes = (symbolBytes: number): number => symbolBytes + FRAME_OVERHEAD;
+
 type Tree = Record<string, unknown>;
 
 /** Sets a value deep in a configuration, by a path such as `sender.link.rate`. */

@@ -30,12 +30,15 @@ const SEARCH = { factor: 1.3, tolerance: 0.06, tries: 7 };
 /** After a loss at a rate that the search found. */
 const STEP_DOWN = 0.95;
 const STEPS_DOWN = 6;
+/** A sender that is to keep a rate and puts less than this part of it on the net did not keep it. */
+const RATE_HELD = 0.9;
 
 /** Sluice in one setting. The sender has no ceiling as long as the receiver keeps up; else the highest rate that is found lossless. */
 export class SluiceCell implements Cell {
   readonly name: string;
   readonly samples: Carried[] = [];
   failure: string | undefined;
+  readonly notes: string[] = [];
   readonly #context: Context;
   readonly #options: SluiceCellOptions;
   /** Ethernet bits per second; undefined for no ceiling. */
@@ -64,6 +67,7 @@ export class SluiceCell implements Cell {
       if ('carried' in run) {
         this.samples.push(run.carried);
         say(`${this.name}: ${line(run.carried)}`);
+        this.#note(run.carried);
         return;
       }
       say(`${this.name}: lost at ${rateText(this.rate)} (${run.lost})`);
@@ -71,6 +75,15 @@ export class SluiceCell implements Cell {
     } catch (error) {
       this.failure = reason(error);
     }
+  }
+
+  /** What a reader of the figures has to know. */
+  #note({ wireMbps, warmUpLost }: Carried): void {
+    const { fixedRate, settings } = this.#options;
+    const wanted = (settings.rate ?? 0) / 1e6;
+    if (fixedRate === true && wireMbps < wanted * RATE_HELD)
+      this.notes.push(`${this.name}: the sender put ${wireMbps.toFixed(0)} Mb/s on the net, not ${wanted.toFixed(0)}`);
+    if (warmUpLost) this.notes.push(`${this.name}: the bundle to warm up was lost at ${rateText(this.rate)}`);
   }
 
   /** A lower rate; what was measured before at the higher one is no lossless result, and goes. */
@@ -121,6 +134,7 @@ export const rateText = (rate: number | undefined): string =>
 const line = (carried: Carried): string =>
   [
     `${carried.linkGoodputMbps.toFixed(0)} Mb/s (${carried.goodputMbps.toFixed(0)} from submit)`,
+    `wire ${carried.wireMbps.toFixed(0)}`,
     `CPU-s/GiB ${carried.cpuSender.toFixed(2)} + ${carried.cpuReceiver.toFixed(2)}`,
     `machine ${carried.cpuMachine.toFixed(2)}`,
     `peak ${carried.rssSenderMiB.toFixed(0)} + ${carried.rssReceiverMiB.toFixed(0)} MiB`,

@@ -5,8 +5,8 @@ import { promisify } from 'node:util';
 import { addRelease, type Input, makeObject } from './input.ts';
 import type { Net } from './net.ts';
 import { type Outcome, Pair } from './pair.ts';
-import type { Settings } from './settings.ts';
-import { type Stage, stagesBetween } from './stages.ts';
+import { frameBytes, type Settings } from './settings.ts';
+import { type SenderStatus, type Stage, stagesBetween } from './stages.ts';
 import { GIB, mbps } from './stats.ts';
 
 const run = promisify(execFile);
@@ -26,6 +26,9 @@ export interface Carried {
   readonly rssReceiverMiB: number;
   readonly kernelDrops: number;
   readonly lostOnNet: number;
+  readonly warmUpLost: boolean;
+  /** What the sender put on the net while its pass lasted, in Ethernet bytes. */
+  readonly wireMbps: number;
   readonly recovered: number;
   readonly fsyncs: { readonly sender: number; readonly receiver: number } | undefined;
   readonly stages: readonly Stage[];
@@ -92,10 +95,8 @@ async function carryWithin(pair: Pair, options: RunOptions): Promise<Run> {
   // What was written before must not be on its way to the disk during the measurement.
   await run('sync', ['-f', dir]);
   await pair.start();
-  if (warm !== undefined) {
-    const outcome = await pair.carry(warm, 'warm-up');
-    if (!outcome.published) return { lost: `warm-up: ${outcome.why}`, offered: outcome.offered };
-  }
+  // A pair that is cold may lose what it would not when warm: that is no result.
+  const warmUpLost = warm !== undefined && !(await pair.carry(warm, 'warm-up')).published;
   const before = { ...(await pair.settledStatus()), lost: net.lost() };
   const outcome = await pair.carry(input, 'measured');
   if (!outcome.published) return { lost: outcome.why, offered: outcome.offered };
@@ -108,10 +109,12 @@ async function carryWithin(pair: Pair, options: RunOptions): Promise<Run> {
   return {
     carried: {
       ...figures(outcome, input.bytes),
+      wireMbps: wire(before.sender, after.sender, outcome, options.settings),
       rssSenderMiB: peaks.sender,
       rssReceiverMiB: peaks.receiver,
       kernelDrops: outcome.kernelDrops,
       lostOnNet: after.lost - before.lost,
+      warmUpLost,
       recovered: recovered(after.link.numbers) - recovered(before.link.numbers),
       fsyncs: countFsyncs === true ? countIn(outcome, dir) : undefined,
       stages: stagesBetween(before, after),
@@ -125,6 +128,11 @@ async function carryWithin(pair: Pair, options: RunOptions): Promise<Run> {
 }
 
 type Published = Outcome & { readonly published: true };
+
+function wire(before: SenderStatus, after: SenderStatus, outcome: Published, { symbolBytes }: Settings): number {
+  const datagrams = (after.transmit?.counters?.datagrams ?? 0) - (before.transmit?.counters?.datagrams ?? 0);
+  return mbps(datagrams * frameBytes(symbolBytes), (outcome.passSentAt - outcome.firstDatagramAt) / 1000);
+}
 
 function figures(outcome: Published, bytes: number) {
   const { submittedAt, firstDatagramAt, publishedAt, cpuSender, cpuReceiver, cpuMachine } = outcome;
