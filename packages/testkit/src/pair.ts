@@ -29,8 +29,11 @@ export class MemorySpool implements SpoolPort {
   readonly complete = new Set<string>();
   /** Answers instead of storing, for tests of refusal. */
   refuse: (info: ObjectInfo, sbn: number) => DatagramCode | undefined = () => undefined;
+  refuseOpen: (info: ObjectInfo) => DatagramCode | undefined = () => undefined;
 
-  open(info: ObjectInfo): { readonly stored: Uint8Array } | 'complete' {
+  open(info: ObjectInfo): { readonly stored: Uint8Array } | 'complete' | DatagramCode {
+    const refusal = this.refuseOpen(info);
+    if (refusal !== undefined) return refusal;
     const key = spoolKey(info);
     if (this.complete.has(key)) return 'complete';
     const object = this.objects.get(key) ?? { info, bytes: new Uint8Array(info.size), stored: new Uint8Array(2 ** 13) };

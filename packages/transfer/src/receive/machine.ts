@@ -339,7 +339,7 @@ export class ReceiveMachine {
       channel: name,
     };
     const entry =
-      contentType === HEARTBEAT_TYPE ? ({ type: 'heartbeat', info, done: false } as const) : this.#open(info);
+      contentType === HEARTBEAT_TYPE ? ({ type: 'heartbeat', info, done: false } as const) : this.#entry(info);
     const forgotten = channel.name(file.toi, entry, this.#limits.tois);
     if (forgotten?.type === 'object') this.#kernel?.cache.dropAll(forgotten.object);
     for (const { sbn, esi, symbol } of channel.waiting.take(file.toi)) {
@@ -347,15 +347,21 @@ export class ReceiveMachine {
     }
   }
 
-  #open(info: ObjectInfo): ToiEntry {
+  #entry(info: ObjectInfo): ToiEntry {
+    const opened = this.#open(info);
+    return typeof opened === 'string' ? { type: 'refused', info } : opened;
+  }
+
+  /** What a TOI of this object stands for, or why the object is refused. */
+  #open(info: ObjectInfo): ToiEntry | DatagramCode {
     const name = `${info.channel}/${spoolKey(info)}`;
     const known = this.#objects.get(name);
     if (known !== undefined) return { type: 'object', object: known };
-    if (info.size > this.#limits.objectBytes || this.#objects.size >= this.#limits.objects)
-      return { type: 'refused', info };
+    if (info.size > this.#limits.objectBytes) return 'object-too-large';
+    if (this.#objects.size >= this.#limits.objects) return 'object-limit';
     const opened = this.#parts.spool.open(info);
     if (opened === 'complete') return { type: 'complete' };
-    if (typeof opened === 'string') return { type: 'refused', info };
+    if (typeof opened === 'string') return opened;
     const object = new ReceivingObject(info, opened.stored, {
       ...this.#parts,
       arena: this.#arena,
@@ -396,7 +402,7 @@ export class ReceiveMachine {
       case 'complete':
         return 'surplus';
       case 'heartbeat':
-        return this.#heartbeat(session, channel.key, entry, esi, symbol);
+        return sbn > 0 ? 'bad-sbn' : this.#heartbeat(session, channel.key, entry, symbol);
       case 'refused':
         return this.#again(channel, toi, entry.info, sbn, esi, symbol);
       case 'object':
@@ -407,11 +413,9 @@ export class ReceiveMachine {
   /** A refused object is asked of the spool again: room, or leave to come in, may be there now. */
   #again(channel: ChannelState, toi: number, info: ObjectInfo, sbn: number, esi: number, symbol: Uint8Array): Verdict {
     const entry = this.#open(info);
+    if (typeof entry === 'string') return entry;
     channel.tois.set(toi, entry);
-    if (entry.type === 'object') return this.#gather(entry.object, sbn, esi, symbol);
-    if (entry.type === 'complete') return 'surplus';
-    if (info.size > this.#limits.objectBytes) return 'object-too-large';
-    return this.#objects.size >= this.#limits.objects ? 'object-limit' : 'budget';
+    return entry.type === 'object' ? this.#gather(entry.object, sbn, esi, symbol) : 'surplus';
   }
 
   #gather(object: ReceivingObject, sbn: number, esi: number, symbol: Uint8Array): Verdict {
@@ -432,11 +436,10 @@ export class ReceiveMachine {
     session: ReceiveSession,
     key: LinkKey,
     entry: ToiEntry & { type: 'heartbeat' },
-    esi: number,
     symbol: Uint8Array,
   ): Verdict {
     // A one-symbol block: every repair symbol of k = 1 equals the source symbol, so any ESI will do.
-    if (entry.done || esi >= 255 || entry.info.size > symbol.length) return 'surplus';
+    if (entry.done || entry.info.size > symbol.length) return 'surplus';
     const body = symbol.slice(0, entry.info.size);
     const hex = [...this.#parts.sha256(body)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
     if (`sha256:${hex}` !== entry.info.digest) return 'surplus';

@@ -36,9 +36,13 @@ export class GatheringOrder {
     this.#segments.delete(segment);
   }
 
-  /** Drops what is gathered in the segment that was begun first; false when there is none. */
+  /**
+   * Drops what is gathered in the segment that was begun first; false when there is none. A segment with blocks that the
+   * spool still reads would give no memory back.
+   */
   evictOldest(): boolean {
     for (const [segment, object] of this.#segments) {
+      if (segment.held > 0) continue;
       object.evict(segment);
       return true;
     }
@@ -205,6 +209,8 @@ export class ReceivingObject {
     const shift = offset % PAGE_BYTES;
     const recordsAt = Math.ceil((shift + dataBytes) / 16) * 16;
     const bytes = recordsAt + blocks * RECORD_BYTES;
+    // What can never fit costs nobody else anything.
+    if (bytes > memory.limit) return undefined;
     let address = memory.take(bytes);
     while (address === undefined && order.evictOldest()) address = memory.take(bytes);
     if (address === undefined) return undefined;

@@ -19,6 +19,11 @@ export class SegmentMemory {
     this.#taken = new Uint8Array(pages);
   }
 
+  /** Bytes there are in all. */
+  get limit(): number {
+    return this.#taken.length * PAGE_BYTES;
+  }
+
   get used(): number {
     return this.#used;
   }
