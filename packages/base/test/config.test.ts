@@ -326,6 +326,10 @@ describe('the digest of a configuration', () => {
   });
 });
 
+it('a default that its own schema refuses cannot even be written', () => {
+  expect(() => withDefault(duration('how long'), '10m')).toThrow('a default: how long must be a duration');
+});
+
 describe('the reference', () => {
   it('has one row for each key', () => {
     const table = describeConfig(schema);

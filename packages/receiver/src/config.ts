@@ -42,7 +42,7 @@ export const receiverConfig = object('sluice receiver: verifies, publishes and q
       object('a gate', {
         name: string('name for log and ledger'),
         command: array('program and arguments; no shell', string('word'), { min: 1, max: 64 }),
-        timeout: withDefault(duration('it is ended, and refuses, after this', { min: 100 }), '10m'),
+        timeout: withDefault(duration('it is ended, and refuses, after this', { min: 100 }), '10min'),
       }),
       { max: 16 },
     ),

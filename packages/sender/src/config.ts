@@ -105,7 +105,7 @@ export const senderConfig = object('sluice sender: the staging side', {
   carousel: withDefault(
     object('how often each bundle is sent', {
       passes: withDefault(integer('full passes of each bundle', { min: 1, max: 100 }), 2),
-      gap: withDefault(duration('between the end of one pass and the start of the next', { min: 0 }), '10m'),
+      gap: withDefault(duration('between the end of one pass and the start of the next', { min: 0 }), '10min'),
     }),
     {},
   ),

@@ -57,11 +57,11 @@ export const optional = <T>(schema: Schema<T>): OptionalSchema<T> => ({
 });
 
 /** The key may be left out; `value` (as it would stand in the file) then takes its place. */
-export const withDefault = <T>(schema: Schema<T>, value: unknown): Schema<T> => ({
-  ...schema,
-  presence: `\`${JSON.stringify(value)}\``,
-  absent: (at) => schema.parse(value, at),
-});
+export function withDefault<T>(schema: Schema<T>, value: unknown): Schema<T> {
+  // A default that its own schema refuses is our mistake: every process that has it ends here, not the one that leaves the key out.
+  schema.parse(value, { file: 'a default', key: schema.about, directory: '/', credentials: undefined });
+  return { ...schema, presence: `\`${JSON.stringify(value)}\``, absent: (at) => schema.parse(value, at) };
+}
 
 /** Adds a check over the parsed value: `fault` gives what is wrong and the fix, or undefined. */
 export const checked = <T>(schema: Schema<T>, fault: (value: T) => string | undefined): Schema<T> => ({
