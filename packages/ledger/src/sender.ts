@@ -185,6 +185,12 @@ export class SenderLedger {
     return Number(this.#database.prepare("SELECT count(*) AS n FROM bundles WHERE state <> 'sent'").get()?.n ?? 0);
   }
 
+  /** Bundles of which no pass has left. */
+  unsentCount(): number {
+    const query = "SELECT count(*) AS n FROM bundles WHERE state <> 'sent' AND passes_done = 0";
+    return Number(this.#database.prepare(query).get()?.n ?? 0);
+  }
+
   passBegun(id: string): void {
     transaction(this.#database, () => {
       this.#database.prepare("UPDATE bundles SET state = 'sending' WHERE id = ?").run(id);

@@ -82,6 +82,7 @@ const OTHER_CODES = [
   'store-io',
   'store-unreachable',
   'queue-unavailable',
+  'queue-full',
   'files-unwritable',
   'files-symlink',
   'inbox-permission',

@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream';
 import type { Logger, Shutdown } from '@sluice/base';
 import { HttpProblem, startControl } from '@sluice/chassis';
 import type { SenderLedger } from '@sluice/ledger';
+import { OperationalError } from '@sluice/ports';
 import { type Intake, receiveSubmitStream } from '@sluice/sources';
 import type { SenderConfig } from './config.ts';
 import type { PipelineParts } from './pipeline.ts';
@@ -41,9 +42,13 @@ export async function startControlSocket(
             );
           if (!NAME.test(name))
             throw new HttpProblem(400, 'name holds characters that a submission may not be named with.');
-          const outcome = await intake.receive(name, (directory) =>
-            receiveSubmitStream(request.body, directory, pipeline.scanLimits),
-          );
+          let kept = false;
+          const filled = (): void => {
+            kept = true;
+          };
+          const fill = (directory: string) => receiveSubmitStream(request.body, directory, pipeline.scanLimits);
+          const outcome = await intake.receive(name, fill, filled).catch((error: unknown) => unavailable(error, kept));
+          if ('code' in outcome) return reply.code(503).send(outcome);
           if (!outcome.ok) return reply.code(422).send({ status: 'refused', ...outcome.error });
           const { sequence, id } = ledger.head(channel);
           return reply.send({ status: 'sealed', channel, sequence, bundle: id });
@@ -52,6 +57,15 @@ export async function startControlSocket(
     },
   });
   shutdown.add('control', () => control.close());
+}
+
+/** The world failed. What has come whole is kept and tried again: handing it over once more would send it twice. */
+function unavailable(
+  error: unknown,
+  kept: boolean,
+): { readonly status: string; readonly code: string; readonly detail: string } {
+  if (!(error instanceof OperationalError)) throw error;
+  return { status: kept ? 'waiting' : 'failed', code: error.code, detail: error.message };
 }
 
 const only = ({ channels }: SenderConfig): string => (channels.length === 1 ? (channels[0]?.name ?? '') : '');

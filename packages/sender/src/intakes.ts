@@ -1,6 +1,6 @@
 import { S3Client } from '@aws-sdk/client-s3';
 import { join } from 'node:path';
-import type { Logger, Shutdown } from '@sluice/base';
+import { type Logger, rateLimited, type Shutdown } from '@sluice/base';
 import { schedule } from '@sluice/chassis';
 import type { SenderLedger } from '@sluice/ledger';
 import { Inbox, Intake, S3Prefix, WorkArea } from '@sluice/sources';
@@ -45,6 +45,8 @@ async function openIntake(
     channel.inbox === undefined
       ? join(config.stateDirectory, 'work', channel.name)
       : join(channel.inbox, '..', `.work-${channel.name}`);
+  // What waits is looked at again with each poll.
+  const limited = rateLimited(logger);
   const intake = new Intake({
     area: new WorkArea({ work, refused: join(config.refusedDirectory, channel.name) }),
     handle: (submission) => sendInput(submission, { name: channel.name, asid: channel.asid, signer }, pipeline),
@@ -57,7 +59,7 @@ async function openIntake(
         logger.error({ channel: channel.name, input: name, code, detail, path }, 'input refused');
       },
       failed: (name, error) => {
-        logger.warn(
+        limited.warn(
           { channel: channel.name, input: name, code: error.code, err: error },
           'input not taken yet; it is tried again',
         );

@@ -1,7 +1,7 @@
 import { ENVELOPE_BYTES, parseEnvelope, parseRelease } from '@sluice/bundle';
 import type { Logger } from '@sluice/base';
 import type { SealedBundle, SenderLedger } from '@sluice/ledger';
-import { type BlobStore, ok, type Result } from '@sluice/ports';
+import { type BlobStore, ok, OperationalError, type Result } from '@sluice/ports';
 import { collect, readRelease, scanDirectory, type ScanLimits, type Submission } from '@sluice/sources';
 import type { PassOrder } from '@sluice/transfer';
 import type { Signer } from '@sluice/trust';
@@ -13,6 +13,8 @@ export interface PipelineParts {
   readonly logger: Logger;
   readonly scanLimits: ScanLimits;
   readonly bundleBytes: number;
+  /** Bundles that may wait for their first pass. */
+  readonly queuedBundles: number;
   /** Unix seconds. */
   readonly now: () => number;
   /** Stops 3 to 7: hands a pass to the transmit worker. */
@@ -32,6 +34,10 @@ export async function sendInput(
   channel: { readonly name: string; readonly asid: number; readonly signer: Signer },
   parts: PipelineParts,
 ): Promise<Result<void>> {
+  if (parts.ledger.unsentCount() >= parts.queuedBundles) {
+    const what = `${String(parts.queuedBundles)} bundles wait for their first pass; this one is taken as soon as one of them has left`;
+    throw new OperationalError('queue-full', what, { retryable: true });
+  }
   const scan = await scanDirectory(submission.directory, parts.scanLimits);
   if (!scan.ok) return scan;
   try {

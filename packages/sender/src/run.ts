@@ -36,6 +36,7 @@ export async function runSender(configFile: string): Promise<void> {
     logger,
     scanLimits: { entries: config.limits.bundleEntries, depth: 32, bytes: config.limits.bundleBytes },
     bundleBytes: config.limits.bundleBytes,
+    queuedBundles: config.limits.queuedBundles,
     now: unixSeconds,
     transmit: ({ bundle }) => {
       transmission.send(bundle as Digest);
