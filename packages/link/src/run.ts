@@ -8,6 +8,7 @@ import {
   type LineClient,
   listenFds,
   loadConfig,
+  type Shutdown,
   startWatchdog,
 } from '@sluice/base';
 import { ChunkLog, directoryStorage } from '@sluice/pcapng';
@@ -36,15 +37,8 @@ export async function runLink(configFile: string): Promise<void> {
   // Portable means no native code at all: then a program speaks to systemd.
   const notifier = createNotifier(config.io === 'portable' ? {} : { send: unixDatagramSend });
   const shutdown = installShutdown({ logger, notifier });
-  if (process.env.SLUICE_SUPERVISED === '1') {
-    process.stdin.resume();
-    process.stdin.once('end', () => void shutdown.stop('the receiver that runs this process is gone'));
-  }
-  const limits = { ...config.limits, tois: config.limits.objects, fdtInstances: 64 };
-  const arena = Arena.create(receiveArenaBytes(limits) + RECEIVE_BYTES);
-  const memory = { bytes: arena.bytes, at: arena.take(RECEIVE_BYTES) };
-  const source = await openSource(socketOf(config, configFile), config.io, memory);
-  const tags = await openTagAccelerator(source.io);
+  if (process.env.SLUICE_SUPERVISED === '1') endWithReceiver(shutdown);
+  const { arena, limits, source, tags } = await openLink(config, configFile);
   logger.info(
     { io: source.io, why: `${source.why}; ${tags.why}`, receiveBuffer: source.receiveBuffer() },
     'link socket open',
@@ -107,6 +101,22 @@ export async function runLink(configFile: string): Promise<void> {
     { channels: config.keys.map(({ channel }) => channel), session: pipeline.machine.highestLive },
     'link ready',
   );
+}
+
+/** The receiver holds the other end of our standard input: it ends when the receiver does, however that ends. */
+function endWithReceiver(shutdown: Shutdown): void {
+  process.stdin.resume();
+  process.stdin.once('end', () => void shutdown.stop('the receiver that runs this process is gone'));
+}
+
+/** The arena, with the socket that receives into it and what checks tags in it. */
+async function openLink(config: LinkConfig, configFile: string) {
+  const limits = { ...config.limits, tois: config.limits.objects, fdtInstances: 64 };
+  const arena = Arena.create(receiveArenaBytes(limits) + RECEIVE_BYTES);
+  const memory = { bytes: arena.bytes, at: arena.take(RECEIVE_BYTES) };
+  const source = await openSource(socketOf(config, configFile), config.io, memory);
+  const tags = await openTagAccelerator(source.io);
+  return { arena, limits, source, tags };
 }
 
 /** The socket handed in by systemd or the receiver; else one of our own. */

@@ -82,7 +82,10 @@ export const senderConfig = object('sluice sender: the staging side', {
       duration('interleaving: length of an outage that costs at most half the repair', { min: 0, max: 1000 }),
       '20ms',
     ),
-    groupBytes: withDefault(bytes('most source bytes interleaved together', { min: 1_048_576, max: 2 ** 30 }), '64MiB'),
+    groupBytes: withDefault(
+      bytes('most bytes of datagrams interleaved together; two such groups are held', { min: 1_048_576, max: 2 ** 30 }),
+      '64MiB',
+    ),
     statementLead: withDefault(duration('between the statements and the first blob', { min: 0, max: 60_000 }), '250ms'),
     fec: withDefault(
       checked(

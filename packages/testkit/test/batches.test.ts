@@ -143,13 +143,11 @@ describe('batches through the kernel', () => {
     const batched = new Batched(['prod', 'lab']);
     const pair = new Pair({ seed: 5, faults: CLEAN, groupBytes: 2 ** 20 });
     let alone = 0;
-    const { receive } = batched.machine;
-    Object.assign(batched.machine, {
-      receive: (...args: Parameters<typeof receive>) => {
-        alone += 1;
-        return receive.apply(batched.machine, args);
-      },
-    });
+    const receive = batched.machine.receive.bind(batched.machine);
+    batched.machine.receive = (...args) => {
+      alone += 1;
+      return receive(...args);
+    };
     let waiting: Uint8Array[] = [];
     pair.onArrival = (datagram, now) => {
       waiting.push(datagram.slice());

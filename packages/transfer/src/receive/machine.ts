@@ -1,8 +1,6 @@
 import {
   classify,
-  type Fdt,
   FDT_HEADER_BYTES,
-  type FdtFile,
   HEADER_BYTES,
   readAsid,
   readEsi,
@@ -14,16 +12,13 @@ import {
   TAG_OFFSET,
   tsiClass,
 } from '@sluice/alc';
-import { ArenaCodec } from '@sluice/fec';
 import type { Authenticator, DatagramCode, LinkKey, Verdict } from '@sluice/ports';
 import { Arena } from '@sluice/wasm';
-import { type GatheringBlock, recoverByCopy } from './gather.ts';
 import { HOST, PLACE, ReceiveKernel } from './kernel.ts';
-import { GatheringOrder, ReceivingObject } from './object.ts';
-import { SegmentMemory } from './segments.ts';
+import type { ReceivingObject } from './object.ts';
+import { Placement } from './placement.ts';
 import { type ChannelState, ReceiveSession, type ToiEntry } from './session.ts';
-import { type ObjectInfo, type ReceiveCounters, type ReceiveLimits, type ReceiveParts } from './types.ts';
-import { receiveArenaBytes, spoolKey } from './types.ts';
+import { receiveArenaBytes, type ReceiveCounters, type ReceiveLimits, type ReceiveParts } from './types.ts';
 import { ReplayWindow, WINDOW_BYTES } from './window.ts';
 
 /** The previous live session stays open that long (PROTOCOL.md S-3). */
@@ -34,9 +29,6 @@ const SIDE_SESSIONS = 4;
 const STRANGERS = 16;
 /** Sessions open at once: the live one, the one it replaced, and those of S-4. One more while they change. */
 const SESSIONS = SIDE_SESSIONS + 3;
-/** Symbols of a block that are computed, at most. */
-const SPARE_BYTES = 255 * 8896;
-const HEARTBEAT_TYPE = 'application/vnd.sluice.heartbeat+json';
 
 /** A session and key whose datagrams the kernel judges. */
 interface Followed {
@@ -69,15 +61,11 @@ export class ReceiveMachine {
   readonly #parts: ReceiveParts;
   readonly #limits: ReceiveLimits;
   readonly #arena: Arena;
-  readonly #memory: SegmentMemory;
+  readonly #placement: Placement;
   readonly #kernel: ReceiveKernel | undefined;
-  readonly #recover: (block: GatheringBlock) => void;
   /** Addresses of replay windows that are nobody's. */
   readonly #windows: number[];
-  readonly #order = new GatheringOrder();
   readonly #sessions = new Map<number, ReceiveSession>();
-  /** By channel and spool key: symbols of any session and pass fill the same holes. */
-  readonly #objects = new Map<string, ReceivingObject>();
   /** Keys derived for sessions that are not open, by TSI and ASID: a few, oldest out. */
   readonly #strangers = new Map<number, Authenticator>();
   #highest: number;
@@ -94,10 +82,9 @@ export class ReceiveMachine {
     this.#limits = limits;
     const arena = parts.arena ?? Arena.create(receiveArenaBytes(limits), true);
     this.#arena = arena;
-    this.#memory = new SegmentMemory(arena, limits.blockBytes);
     this.#kernel = parts.arena === undefined ? undefined : ReceiveKernel.open(arena);
+    this.#placement = new Placement(arena, parts, limits, this.counters, this.#kernel?.cache);
     this.#windows = Array.from({ length: SESSIONS }, () => arena.take(WINDOW_BYTES));
-    this.#recover = this.#kernel === undefined ? (block) => recoverByCopy(parts.codec, block) : recoverInPlace(arena);
     this.#highest = highestLive;
   }
 
@@ -113,7 +100,7 @@ export class ReceiveMachine {
 
   /** Bytes held for blocks not yet whole. */
   get blockBytes(): number {
-    return this.#memory.used;
+    return this.#placement.memory.used;
   }
 
   /** Datagrams that the sequence numbers say were sent and that did not come. */
@@ -125,7 +112,7 @@ export class ReceiveMachine {
 
   /** Objects followed, whole or not. */
   objects(): Iterable<ReceivingObject> {
-    return this.#objects.values();
+    return this.#placement.objects();
   }
 
   /** Judges one datagram, of `length` bytes at `offset`, and uses it. */
@@ -155,7 +142,7 @@ export class ReceiveMachine {
     }
     kernel.drain(this.counters.verdicts);
     if (tap !== undefined) this.#show(kernel, datagrams, tap);
-    if (candidates === 0 && this.#latest !== undefined) this.#follow(kernel, this.#latest);
+    if (candidates === 0) this.#followLatest(kernel);
     return datagrams;
   }
 
@@ -173,13 +160,13 @@ export class ReceiveMachine {
       const { session, key } = followed;
       const channel = session.channel(key, this.#parts.codec, this.#limits);
       const symbol = bytes.subarray(offset + HEADER_BYTES, offset + length);
-      verdict = this.#use(session, channel, toi, sbn, readEsi(bytes, offset), symbol);
+      verdict = this.#placement.use(session, channel, toi, sbn, readEsi(bytes, offset), symbol);
       const entry = channel.tois.get(toi);
       if (entry?.type === 'object') kernel.cache.install(toi, sbn, entry.object);
     } else {
       const object = kernel.cache.owner(toi, sbn);
       if (object === undefined) throw new Error("the kernel made a block whole that is nobody's");
-      verdict = this.#noticed(object, () => object.finish(sbn));
+      verdict = this.#placement.finish(object, sbn);
     }
     this.#count(verdict);
     return verdict;
@@ -191,7 +178,9 @@ export class ReceiveMachine {
     tap({ bytes: this.#arena.bytes, offsets: kernel.offsets, lengths: kernel.lengths, count, verdicts });
   }
 
-  #follow(kernel: ReceiveKernel, { session, key }: Followed): void {
+  #followLatest(kernel: ReceiveKernel): void {
+    if (this.#latest === undefined) return;
+    const { session, key } = this.#latest;
     if (session.windowAt === 0 || this.#sessions.get(session.tsi) !== session) return;
     this.#followed = { session, key };
     kernel.follow(session.tsi, key.asid, session.datagramBytes, session.windowAt);
@@ -208,11 +197,8 @@ export class ReceiveMachine {
 
   /** Drops an object, whole or not: what comes of it later is asked of the spool anew. */
   forget(channel: string, key: string): void {
-    const object = this.#objects.get(`${channel}/${key}`);
+    const object = this.#placement.take(channel, key);
     if (object === undefined) return;
-    if (object.whole) this.#parts.onEvent({ type: 'margin', info: object.info, ...object.margin });
-    object.clear();
-    this.#objects.delete(`${channel}/${key}`);
     for (const entry of this.#entries()) {
       if (entry.entry.type === 'object' && entry.entry.object === object) {
         entry.channel.tois.set(entry.toi, { type: 'refused', info: object.info });
@@ -246,7 +232,9 @@ export class ReceiveMachine {
     if (session.datagramBytes !== length) return 'bad-length';
     this.#latest = { session, key };
     const channel = session.channel(key, this.#parts.codec, this.#limits);
-    return kind === 'fdt' ? this.#fdt(session, channel, datagram) : this.#symbol(channel, session, datagram);
+    if (kind === 'fdt') return this.#fdt(session, channel, datagram);
+    const [toi, sbn, esi] = [readToi(datagram, 0), readSbn(datagram, 0), readEsi(datagram, 0)];
+    return this.#placement.use(session, channel, toi, sbn, esi, datagram.subarray(HEADER_BYTES));
   }
 
   #stranger(tsi: number, key: LinkKey): Authenticator {
@@ -320,142 +308,7 @@ export class ReceiveMachine {
     const fdt = channel.fdts.add(header, datagram.subarray(FDT_HEADER_BYTES));
     if (typeof fdt === 'string') return fdt;
     if (fdt.symbolBytes !== datagram.length - HEADER_BYTES) return 'bad-fti';
-    for (const file of fdt.files) this.#name(session, channel, fdt, file);
+    for (const file of fdt.files) this.#placement.name(session, channel, fdt, file);
     return 'accepted';
   }
-
-  /** Gives a TOI its meaning and feeds it the symbols that waited. */
-  #name(session: ReceiveSession, channel: ChannelState, fdt: Fdt, file: FdtFile): void {
-    if (channel.tois.has(file.toi)) return;
-    const { asid, channel: name } = channel.key;
-    const { digest, length: size, contentType } = file;
-    const info = {
-      digest,
-      size,
-      contentType,
-      symbolBytes: fdt.symbolBytes,
-      maxBlock: fdt.maxBlock,
-      asid,
-      channel: name,
-    };
-    const entry =
-      contentType === HEARTBEAT_TYPE ? ({ type: 'heartbeat', info, done: false } as const) : this.#entry(info);
-    const forgotten = channel.name(file.toi, entry, this.#limits.tois);
-    if (forgotten?.type === 'object') this.#kernel?.cache.dropAll(forgotten.object);
-    for (const { sbn, esi, symbol } of channel.waiting.take(file.toi)) {
-      this.#use(session, channel, file.toi, sbn, esi, symbol);
-    }
-  }
-
-  #entry(info: ObjectInfo): ToiEntry {
-    const opened = this.#open(info);
-    return typeof opened === 'string' ? { type: 'refused', info } : opened;
-  }
-
-  /** What a TOI of this object stands for, or why the object is refused. */
-  #open(info: ObjectInfo): ToiEntry | DatagramCode {
-    const name = `${info.channel}/${spoolKey(info)}`;
-    const known = this.#objects.get(name);
-    if (known !== undefined) return { type: 'object', object: known };
-    if (info.size > this.#limits.objectBytes) return 'object-too-large';
-    if (this.#objects.size >= this.#limits.objects) return 'object-limit';
-    const opened = this.#parts.spool.open(info);
-    if (opened === 'complete') return { type: 'complete' };
-    if (typeof opened === 'string') return opened;
-    const object = new ReceivingObject(info, opened.stored, {
-      ...this.#parts,
-      arena: this.#arena,
-      memory: this.#memory,
-      order: this.#order,
-      counters: this.counters,
-      cache: this.#kernel?.cache,
-      recover: this.#recover,
-    });
-    this.#objects.set(name, object);
-    const { blocks } = object.partition;
-    this.#parts.onEvent({ type: 'object', info, blocks, stored: object.storedBlocks });
-    if (object.whole) this.#parts.onEvent({ type: 'object-whole', info, blocks });
-    return { type: 'object', object };
-  }
-
-  #symbol(channel: ChannelState, session: ReceiveSession, datagram: Uint8Array): Verdict {
-    const toi = readToi(datagram, 0);
-    const symbol = datagram.subarray(HEADER_BYTES);
-    return this.#use(session, channel, toi, readSbn(datagram, 0), readEsi(datagram, 0), symbol);
-  }
-
-  #use(
-    session: ReceiveSession,
-    channel: ChannelState,
-    toi: number,
-    sbn: number,
-    esi: number,
-    symbol: Uint8Array,
-  ): Verdict {
-    const entry = channel.tois.get(toi);
-    if (entry === undefined) {
-      const dropped = channel.waiting.add(toi, sbn, esi, symbol);
-      this.counters.unknownToiDropped += dropped;
-      return dropped === 0 ? 'accepted' : 'unknown-toi-overflow';
-    }
-    switch (entry.type) {
-      case 'complete':
-        return 'surplus';
-      case 'heartbeat':
-        return sbn > 0 ? 'bad-sbn' : this.#heartbeat(session, channel.key, entry, symbol);
-      case 'refused':
-        return this.#again(channel, toi, entry.info, sbn, esi, symbol);
-      case 'object':
-        return this.#gather(entry.object, sbn, esi, symbol);
-    }
-  }
-
-  /** A refused object is asked of the spool again: room, or leave to come in, may be there now. */
-  #again(channel: ChannelState, toi: number, info: ObjectInfo, sbn: number, esi: number, symbol: Uint8Array): Verdict {
-    const entry = this.#open(info);
-    if (typeof entry === 'string') return entry;
-    channel.tois.set(toi, entry);
-    return entry.type === 'object' ? this.#gather(entry.object, sbn, esi, symbol) : 'surplus';
-  }
-
-  #gather(object: ReceivingObject, sbn: number, esi: number, symbol: Uint8Array): Verdict {
-    return this.#noticed(object, () => object.add(sbn, esi, symbol));
-  }
-
-  /** Tells when what is done makes the object whole. */
-  #noticed(object: ReceivingObject, step: () => Verdict): Verdict {
-    const before = object.whole;
-    const verdict = step();
-    if (object.whole && !before) {
-      this.#parts.onEvent({ type: 'object-whole', info: object.info, blocks: object.partition.blocks });
-    }
-    return verdict;
-  }
-
-  #heartbeat(
-    session: ReceiveSession,
-    key: LinkKey,
-    entry: ToiEntry & { type: 'heartbeat' },
-    symbol: Uint8Array,
-  ): Verdict {
-    // A one-symbol block: every repair symbol of k = 1 equals the source symbol, so any ESI will do.
-    if (entry.done || entry.info.size > symbol.length) return 'surplus';
-    const body = symbol.slice(0, entry.info.size);
-    const hex = [...this.#parts.sha256(body)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
-    if (`sha256:${hex}` !== entry.info.digest) return 'surplus';
-    entry.done = true;
-    const { tsi, senderNtp } = session;
-    this.#parts.onEvent({ type: 'heartbeat', asid: key.asid, channel: key.channel, tsi, senderNtp, body });
-    return 'accepted';
-  }
-}
-
-/** Recovery where blocks lie, for an arena that the kernels know. */
-function recoverInPlace(arena: Arena): (block: GatheringBlock) => void {
-  const codec = new ArenaCodec(arena);
-  const spare = arena.take(SPARE_BYTES);
-  return ({ data, k, symbolBytes, esis }) => {
-    if (!codec.recoverAt(data, k, symbolBytes, symbolBytes, esis, spare))
-      throw new Error('k different symbols did not give the block');
-  };
 }
