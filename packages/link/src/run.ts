@@ -67,9 +67,7 @@ export async function runLink(configFile: string): Promise<void> {
     sessionFile: new SessionFile(config.stateDirectory),
     chunkLog,
     logger,
-    toReceiver: (message) => {
-      announcer.say(message);
-    },
+    toReceiver: (message) => announcer.say(message),
   });
   shutdown.add('spool', () => pipeline.spool.close());
   const connected = connectReceiver(config, pipeline, announcer, () => ({

@@ -15,7 +15,7 @@ function excess(flights: readonly Flight[], rate: number): number {
     least = Math.min(least, j * each - at);
     most = Math.max(most, j * each - at - least + each);
   });
-  return most - 0.5 * MS - Math.max(0.5 * MS, each);
+  return most - Math.max(MS, each);
 }
 
 /** Beyond what floating point adds to sums of nanoseconds. */
@@ -80,22 +80,29 @@ describe('the pacer', () => {
     for (const rate of [0, -1, Number.NaN]) expect(() => new Pacer(rate, 1452)).toThrow(/rate must be positive/);
   });
 
-  it('lets half a millisecond leave together, 64 datagrams at most and one at least', () => {
-    expect(pacer().batch(121_440)).toBe(4);
-    expect(pacer().batch(10)).toBe(64);
-    expect(pacer().batch(0)).toBe(64);
+  it('lets a quarter of a millisecond leave together, 80 datagrams at most and one at least', () => {
+    expect(pacer().batch(121_440)).toBe(2);
+    expect(pacer().batch(10)).toBe(80);
+    expect(pacer().batch(0)).toBe(80);
     expect(pacer().batch(2 * MS)).toBe(1);
   });
 
-  it('lets a late sender catch up by half a millisecond, and counts the rest as stalled', () => {
+  it('lets a late sender catch up by three quarters of a millisecond, and counts the rest as stalled', () => {
     const one = pacer();
     expect(one.earliest(SECOND)).toBe(SECOND);
     one.take(SECOND, 4, one.datagramNs);
     expect(one.earliest(SECOND)).toBe(SECOND + 485_760);
     expect([one.stalls, one.stalledNs]).toEqual([0, 0]);
     // What was granted last may have left just now, and takes its link time from here on.
-    expect(one.earliest(SECOND + 10 * MS)).toBe(SECOND + 9.5 * MS + 485_760);
-    expect([one.stalls, one.stalledNs]).toEqual([1, 9.5 * MS]);
+    expect(one.earliest(SECOND + 10 * MS)).toBe(SECOND + 9.25 * MS + 485_760);
+    expect([one.stalls, one.stalledNs]).toEqual([1, 9.25 * MS]);
+  });
+
+  it('lets nobody catch up where one datagram takes more than a millisecond', () => {
+    const slow = new Pacer(1e7, 1452);
+    slow.take(slow.earliest(SECOND), 1, slow.datagramNs);
+    expect(slow.earliest(SECOND + 2 * MS)).toBe(SECOND + 2 * MS + slow.datagramNs);
+    expect(slow.stalls).toBe(1);
   });
 
   it('counts no stall over a rest, and gives no catch-up for it', () => {

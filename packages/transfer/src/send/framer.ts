@@ -38,6 +38,13 @@ export function* blocksOf(object: SendObject, toi: number, run: number, settings
   }
 }
 
+/** Symbols that one run sends of an object, source and repair. */
+export function symbolsOf({ size }: SendObject, { symbolBytes, profile }: SendSettings): number {
+  const { blocks, large, largeBlocks, small } = partition(size, symbolBytes, profile.maxBlock);
+  const ofBlock = (k: number): number => (k === 0 ? 0 : k + repairCount(k, profile));
+  return largeBlocks * ofBlock(large) + (blocks - largeBlocks) * ofBlock(small);
+}
+
 /** One list for all blocks of a length, so that the codec knows it again. */
 function esisOf(run: number, k: number, profile: FecProfile): Uint8Array | undefined {
   if (k === 0) return undefined;

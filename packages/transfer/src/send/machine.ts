@@ -100,6 +100,11 @@ export class SendMachine {
     return (this.#rolled ?? this.#session).worn;
   }
 
+  /** Link time of one datagram at the ceiling, nanoseconds; 0 without one. */
+  get datagramNs(): number {
+    return this.#pacer.datagramNs;
+  }
+
   /** Airtime lost because the caller came late. */
   get stalls(): { readonly count: number; readonly ns: number } {
     return { count: this.#pacer.stalls, ns: this.#pacer.stalledNs };

@@ -3,25 +3,27 @@ export const ETHERNET_OVERHEAD = 38;
 /** IPv4 and UDP headers. */
 export const IP_UDP_HEADERS = 28;
 
-/** Most link time that one batch of several may take, in nanoseconds; the other half of the 1 ms burst is catch-up. */
-export const BATCH_NS = 500_000;
-/** Most link time by which a late sender may catch up; what is beyond is lost time, counted as a stall. */
-const CATCH_UP_NS = 500_000;
-/** Most datagrams in one batch. */
-export const BATCH_MAX = 64;
+/** Most link time of a burst, in nanoseconds: what leaves together, and what a late sender may catch up. */
+export const BURST_NS = 1_000_000;
+/** Most link time that one batch of several datagrams may take. */
+export const BATCH_NS = 250_000;
+/** Most datagrams in one batch: two segmented sends. */
+export const BATCH_MAX = 80;
 
 /** Ethernet bytes of a UDP datagram with `payload` bytes over IPv4. */
 export const ethernetBytes = (payload: number): number => payload + IP_UDP_HEADERS + ETHERNET_OVERHEAD;
 
 /**
  * Token bucket over departure times: keeps a hard ceiling in Ethernet bits per second.
- * In any stretch of time T the datagrams that leave take at most T + 1 ms of link time (T + 0.5 ms and one datagram,
- * where one takes more than 0.5 ms), however late the caller is.
+ * In any stretch of time T the datagrams that leave take at most T + 1 ms of link time (T and one datagram, where one takes
+ * more than that), however late the caller is. What it cannot catch up is a stall, counted.
  * Times are nanoseconds of a monotonic clock.
  */
 export class Pacer {
   /** Link time of one datagram in nanoseconds; 0 when the rate is unlimited. */
   readonly datagramNs: number;
+  /** Most link time by which a late sender may catch up. */
+  readonly #catchUp: number;
   /** Times that a late sender lost airtime, and how much. */
   stalls = 0;
   stalledNs = 0;
@@ -34,6 +36,7 @@ export class Pacer {
   constructor(rate: number, datagram: number) {
     if (!(rate > 0)) throw new Error('rate must be positive');
     this.datagramNs = rate === Infinity ? 0 : (ethernetBytes(datagram) * 8e9) / rate;
+    this.#catchUp = Math.max(0, BURST_NS - Math.max(BATCH_NS, this.datagramNs));
   }
 
   /** How many datagrams may leave together when each is given `spacingNs` of airtime. */
@@ -44,7 +47,7 @@ export class Pacer {
 
   /** The time at which the next datagrams may leave; it may lie before `now` by the catch-up. */
   earliest(now: number): number {
-    const least = now - CATCH_UP_NS + this.#last;
+    const least = now - this.#catchUp + this.#last;
     if (this.#resting) {
       this.#free = Math.max(this.#free, now);
       this.#resting = false;

@@ -1,7 +1,7 @@
 import { encodeFdt, type FdtFile, ntpFromUnix, splitFdt } from '@sluice/alc';
-import { type BlockRef, blocksOf, type Framer } from './framer.ts';
+import { type BlockRef, blocksOf, type Framer, symbolsOf } from './framer.ts';
 import { interleave, shortestAirtime, shortestSpacing } from './order.ts';
-import { BATCH_NS } from './pacer.ts';
+import { BURST_NS } from './pacer.ts';
 import type { SendSession } from './session.ts';
 import { NS_PER_MS, type PassOrder, type SendObject, type SendParts, type SendSettings } from './types.ts';
 
@@ -109,13 +109,13 @@ export class Pass {
     }
     if (this.order.objects.length > 0) {
       yield { type: 'quiet', ns: settings.statementLeadMs * NS_PER_MS };
-      yield* this.#grouped(this.#members(this.order.objects, pass));
+      yield* this.#grouped(this.order.objects, pass);
     }
     yield* this.#statements(pass * STATEMENT_SENDINGS + STATEMENT_SENDINGS - 1);
   }
 
   *#statements(run: number): Generator<Step> {
-    yield* this.#grouped(this.#members(this.order.statements, run));
+    yield* this.#grouped(this.order.statements, run);
   }
 
   *#members(objects: readonly SendObject[], run: number): Generator<Member> {
@@ -125,15 +125,16 @@ export class Pass {
   }
 
   /** Cuts the blocks into groups: long enough in time for the outage, or as large as memory allows. */
-  *#grouped(members: Iterable<Member>): Generator<Step> {
+  *#grouped(objects: readonly SendObject[], run: number): Generator<Step> {
     const { settings, datagramNs, framer, slotBytes } = this.#with;
     const most = Math.floor(slotBytes / framer.datagramBytes);
-    // Datagrams of one batch leave together, so an outage reaches that much further.
-    const outageNs = settings.outageMs === 0 ? 0 : settings.outageMs * NS_PER_MS + BATCH_NS;
+    // What leaves in any stretch of time may be one burst more than its length, so an outage reaches that much further.
+    const outageNs = settings.outageMs === 0 ? 0 : settings.outageMs * NS_PER_MS + BURST_NS;
     let group: Member[] = [];
     let symbols = 0;
     let airtime = 0;
-    for (const member of members) {
+    let left = objects.reduce((sum, object) => sum + symbolsOf(object, settings), 0);
+    for (const member of this.#members(objects, run)) {
       const { k, esis } = member.ref;
       if (group.length > 0 && symbols + esis.length > most) {
         yield* this.#run(group, symbols, 0);
@@ -141,8 +142,10 @@ export class Pass {
       }
       group.push(member);
       symbols += esis.length;
+      left -= esis.length;
       airtime = Math.max(airtime, shortestAirtime(k, esis.length - k, outageNs));
-      if (symbols * datagramNs >= airtime && datagramNs > 0) {
+      // A rest too short for a group of its own would have to be stretched: it joins this one.
+      if (symbols * datagramNs >= airtime && left * datagramNs >= airtime && datagramNs > 0) {
         yield* this.#run(group, symbols, outageNs);
         [group, symbols, airtime] = [[], 0, 0];
       }
