@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { cpus, release, totalmem } from 'node:os';
+import { cpus, loadavg, release, totalmem } from 'node:os';
 import { GIB } from './stats.ts';
 
 /** First line of what a program says; undefined when it cannot be run. */
@@ -20,6 +20,8 @@ export const machine = () => ({
   cpu: cpus()[0]?.model ?? 'unknown',
   cores: cpus().length,
   memoryGiB: Math.round(totalmem() / GIB),
+  /** Over the last minute before the run: what others were doing here. */
+  load: loadavg()[0],
   node: process.version,
   iperf3: said('iperf3', '--version'),
   commit: said('git', '-C', import.meta.dirname, 'rev-parse', '--short=12', 'HEAD'),

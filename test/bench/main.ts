@@ -49,9 +49,9 @@ const absent = missing('redis-server', 'iperf3', 'udp-sender', 'tcpdump', 'strac
 if (absent !== undefined) fail(`${absent} is not installed; as root run deploy/prerequisites.sh`);
 if (process.getuid?.() !== 0) fail('needs root, for namespaces, packet capture and the receive buffer');
 
-/** `--rate`: Mb/s, or "none". */
-const rate = values.rate === undefined ? undefined : values.rate === 'none' ? Infinity : Number(values.rate) * 1e6;
-if (rate !== undefined && !(rate > 0)) fail('--rate takes megabits a second, or "none"');
+/** `--rate`: Mb/s. */
+const rate = values.rate === undefined ? undefined : Number(values.rate) * 1e6;
+if (rate !== undefined && !(rate > 0)) fail('--rate takes megabits a second');
 
 const options: PlanOptions = {
   full: values.full,
@@ -79,6 +79,7 @@ const context: Context = {
   keep: values.keep,
   say,
 };
+const host = machine();
 const plan = new Plan(context, options);
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -99,7 +100,7 @@ const configOf = (cells: readonly Cell[]): unknown => ({
   warmUp: printBytes(options.warmUp),
   handedIn: 'by rename into the inbox',
   fileSystem,
-  machine: machine(),
+  machine: host,
   setByHand: Object.fromEntries(options.byHand),
   skipped: plan.skipped,
   notes: notesOf(cells),

@@ -19,6 +19,9 @@ const run = promisify(execFile);
 const LOOK_MS = 3;
 /** With the pass sent and the bundle not whole, this long without any progress means that it is lost. */
 const STALL_MS = 3500;
+/** Longest that a bundle may take: this, and as long as its bytes take at 20 Mb/s. */
+const PATIENCE_MS = 180_000;
+const SLOWEST_BYTES_PER_MS = 2500;
 /** Link and transmit worker tell how they are once a second. */
 const STATUS_MS = 1000;
 
@@ -218,7 +221,8 @@ export class Pair {
   /** Waits until the receiver has published, or nothing more can come of waiting. */
   async #publishedOrLost(before: { readonly published: number; readonly passes: number }, bytes: number): Promise<End> {
     const [sender, receiver] = [new Output(this.world.program('sender')), new Output(this.world.program('receiver'))];
-    const deadline = Date.now() + 120_000 + bytes / 2500;
+    const limitMs = PATIENCE_MS + bytes / SLOWEST_BYTES_PER_MS;
+    const deadline = Date.now() + limitMs;
     let passSentAt: number | undefined;
     let last = { signature: '', at: 0 };
     let asked = 0;
@@ -226,7 +230,11 @@ export class Pair {
       const now = Date.now();
       if (receiver.count(PUBLISHED) > before.published) return { lost: undefined, at: now, passSentAt };
       if (passSentAt === undefined && sender.count(PASS_SENT) > before.passes) passSentAt = now;
-      if (now > deadline) return { lost: 'not published in time', passSentAt: passSentAt ?? now };
+      // Not a question of rate: a slower sender would not help.
+      if (now > deadline)
+        throw new Error(
+          `not published after ${String(limitMs / 1000)} s${passSentAt === undefined ? ', not sent either' : ''}`,
+        );
       if (now - asked > 500) {
         asked = now;
         const broken = this.#broken();
