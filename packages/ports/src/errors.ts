@@ -83,6 +83,7 @@ const OTHER_CODES = [
   'store-unreachable',
   'queue-unavailable',
   'queue-full',
+  'gate-unavailable',
   'files-unwritable',
   'files-symlink',
   'inbox-permission',
