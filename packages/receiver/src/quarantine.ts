@@ -2,11 +2,16 @@ import { copyFile, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path';
 import { type Digest, hexOf, type Refusal } from '@sluice/ports';
 import type { SpooledObject } from './inventory.ts';
+import { Turns } from './turns.ts';
+
+/** Names of refused bundles; whatever else lies in the directory is not ours. */
+const NAME = /^[0-9a-f]{64}$/;
 
 /** Where refused bundles go: `HEX/` with their statements and `reason.json`. The oldest go beyond `limit`. */
 export class Quarantine {
   readonly #directory: string;
   readonly #limit: number;
+  readonly #turns = new Turns();
 
   /** @param limit bundles kept. */
   constructor(directory: string, limit: number) {
@@ -14,25 +19,44 @@ export class Quarantine {
     this.#limit = limit;
   }
 
-  async keep(id: Digest, channel: string, refusal: Refusal, statements: readonly SpooledObject[]): Promise<void> {
+  /** One at a time: what is being kept must not be taken for the oldest. */
+  keep(id: Digest, channel: string, refusal: Refusal, statements: readonly SpooledObject[]): Promise<void> {
+    return this.#turns.take(() => this.#keep(id, channel, refusal, statements));
+  }
+
+  async #keep(id: Digest, channel: string, refusal: Refusal, statements: readonly SpooledObject[]): Promise<void> {
     const place = join(this.#directory, hexOf(id));
     await mkdir(place, { recursive: true, mode: 0o750 });
     for (const { digest, path } of statements) await copyFile(path, join(place, `${hexOf(digest)}.dsse.json`));
     const reason = { bundle: id, channel, code: refusal.code, detail: refusal.detail, at: new Date().toISOString() };
     await writeFile(join(place, 'reason.json'), `${JSON.stringify(reason, undefined, 2)}\n`);
-    await this.#prune();
+    await this.#prune(hexOf(id));
   }
 
-  async #prune(): Promise<void> {
+  /** The oldest by the clock, which may have stepped: the one that was kept last stays in any case. */
+  async #prune(last: string): Promise<void> {
     const entries = await readdir(this.#directory, { withFileTypes: true });
-    const kept = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+    const kept = entries.filter((entry) => entry.isDirectory() && NAME.test(entry.name)).map(({ name }) => name);
     if (kept.length <= this.#limit) return;
     const dated = await Promise.all(
-      kept.map(async (name) => ({ name, at: (await stat(join(this.#directory, name))).mtimeMs })),
+      kept.map(async (name) => ({
+        name,
+        at: name === last ? Infinity : await dateOf(join(this.#directory, name)),
+      })),
     );
     dated.sort((a, b) => a.at - b.at);
     for (const { name } of dated.slice(0, kept.length - this.#limit)) {
-      await rm(join(this.#directory, name), { recursive: true });
+      await rm(join(this.#directory, name), { recursive: true, force: true });
     }
+  }
+}
+
+/** 0 for what has gone meanwhile. */
+async function dateOf(path: string): Promise<number> {
+  try {
+    return (await stat(path)).mtimeMs;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 0;
+    throw error;
   }
 }
