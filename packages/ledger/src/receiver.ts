@@ -97,9 +97,12 @@ export class ReceiverLedger {
     return (row as { id: Digest } | undefined)?.id;
   }
 
-  /** A transport statement holds: its number is taken. */
+  /** A transport statement holds: its number is taken. That another channel refused it before counts no more. */
   received(bundle: Pick<BundleRecord, 'id' | 'channel' | 'sequence' | 'release' | 'bytes'>): void {
     transaction(this.#database, () => {
+      this.#database
+        .prepare(`DELETE FROM bundles WHERE id = ? AND channel <> ? AND state = 'quarantined' AND sequence = 0`)
+        .run(bundle.id, bundle.channel);
       this.#insert({ ...bundle, name: '', state: 'receiving', code: '', detail: '' });
       const { channel, sequence, release } = bundle;
       this.#events.append('received', bundle.id, { channel, sequence, release });

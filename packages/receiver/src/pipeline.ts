@@ -1,8 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import {
   checkChain,
-  kindOfStatement,
   parseEnvelope,
+  parseJson,
+  kindOfStatement,
+  STATEMENT_JSON,
   targetName,
   type VerifiedRelease,
   type VerifiedTransport,
@@ -12,10 +14,18 @@ import {
 } from '@sluice/bundle';
 import type { Logger } from '@sluice/base';
 import type { ReceiverLedger } from '@sluice/ledger';
-import { ALLOW_DIGESTS, type BlobStore, type Digest, type ReceiverToLink, type Refusal } from '@sluice/ports';
+import {
+  ALLOW_DIGESTS,
+  type BlobStore,
+  type Digest,
+  type ReceiverToLink,
+  type Refusal,
+  type Result,
+} from '@sluice/ports';
 import { Contents, holds } from './contents.ts';
 import type { Gate } from './gates.ts';
 import { Inventory, type SpooledObject } from './inventory.ts';
+import { type OpenBundle, OpenBundles } from './open-bundles.ts';
 import { storeBundle } from './publish.ts';
 import type { Quarantine } from './quarantine.ts';
 import { Turns } from './turns.ts';
@@ -41,13 +51,6 @@ export interface PipelineParts {
 /** How long until a step that failed for reasons outside is tried again. */
 const RETRY_MS = 5000;
 
-/** A bundle whose transport statement holds, while it is not published or refused. */
-interface OpenBundle {
-  readonly transport: VerifiedTransport;
-  release: VerifiedRelease | undefined;
-  verifying: boolean;
-}
-
 /**
  * The order of stops on the isolated side, after link:
  *
@@ -59,9 +62,7 @@ interface OpenBundle {
 export class ReceiverPipeline {
   readonly #parts: PipelineParts;
   readonly #inventory = new Inventory();
-  readonly #open = new Map<Digest, OpenBundle>();
-  /** Objects, by channel and digest, of bundles that are over but whose statement is still in the spool. */
-  readonly #over = new Set<string>();
+  readonly #open = new OpenBundles();
   /** Statements are judged one after the other, bundles too; a large bundle does not hold up statements. */
   readonly #statements: Turns;
   readonly #bundles: Turns;
@@ -74,13 +75,13 @@ export class ReceiverPipeline {
 
   /** Bundles under way. */
   get open(): readonly { readonly transport: VerifiedTransport; readonly whole: number }[] {
-    return [...this.#open.values()].map(({ transport }) => ({ transport, whole: this.#whole(transport) }));
+    return [...this.#open].map(({ transport }) => ({ transport, whole: this.#whole(transport) }));
   }
 
-  /** Link connected anew: what it has, it says again. */
+  /** Link connected anew: what it has, it says again. A link that was started anew knows of no leave that was given. */
   linkConnected(): void {
     this.#inventory.clear();
-    this.#over.clear();
+    for (const bundle of this.#open) if (bundle.release !== undefined) this.#allow(bundle.transport);
   }
 
   /** A whole object lies in the spool. */
@@ -88,11 +89,10 @@ export class ReceiverPipeline {
     if (!this.#parts.channels.has(object.channel)) return;
     this.#inventory.add(object);
     if (object.contentType === STATEMENT_TYPE) await this.#judge(object);
-    else if (this.#over.has(`${object.channel}/${object.digest}`)) this.#settle(object);
     else {
-      for (const bundle of this.#open.values()) {
-        if (bundle.transport.statement.channel === object.channel) this.#proceed(bundle);
-      }
+      const wanting = this.#open.wanting(object.channel, object.digest);
+      for (const bundle of wanting) this.#proceed(bundle);
+      if (wanting.length === 0 && this.#open.late(object.channel, object.digest)) this.#settle(object);
     }
   }
 
@@ -113,15 +113,24 @@ export class ReceiverPipeline {
   }
 
   async #statement(object: SpooledObject): Promise<void> {
-    const context = this.#parts.channels.get(object.channel);
+    const { channels, ledger, statementBytes } = this.#parts;
+    const { channel, digest } = object;
+    const context = channels.get(channel);
     if (context === undefined) return;
-    if (object.size > this.#parts.statementBytes) {
-      await this.#refuse(
-        object.digest,
-        object.channel,
-        { code: 'statement-too-large', detail: `${String(object.size)} bytes` },
-        [object],
-      );
+    const bundles = this.#open.releasedBy(channel, digest);
+    if (bundles.length > 0) {
+      for (const bundle of bundles) await this.#release(bundle);
+      return;
+    }
+    const known = ledger.bundle(digest);
+    if (this.#open.late(channel, digest) || (known !== undefined && object.size > statementBytes)) {
+      this.#settle(object);
+      return;
+    }
+    if (object.size > statementBytes) {
+      const refusal = { code: 'statement-too-large', detail: `${String(object.size)} bytes` } as const;
+      await this.#refuse(digest, channel, refusal, []);
+      this.#settle(object);
       return;
     }
     if (!(await holds(object))) {
@@ -129,24 +138,18 @@ export class ReceiverPipeline {
       return;
     }
     const bytes = await readFile(object.path);
-    const envelope = parseEnvelope(bytes);
-    const kind = envelope.ok ? kindOfStatement(envelope.value.payload) : undefined;
-    if (kind === 'release') {
-      for (const bundle of this.#open.values()) await this.#release(bundle);
-      return;
-    }
-    const known = this.#parts.ledger.bundle(object.digest);
     const transport = verifyTransport(bytes, context);
-    if (known !== undefined && known.state !== 'receiving') {
-      if (transport.ok) this.#close(transport.value);
-      else this.#settle(object);
-      return;
+    if (transport.ok) {
+      // Refused by another channel, before its number counted, it is still new to its own.
+      const over = known !== undefined && known.state !== 'receiving' && known.channel === channel;
+      if (over) this.#close(transport.value);
+      else await this.#transport(transport.value, object);
+    } else if (known !== undefined) this.#settle(object);
+    else {
+      const refusal = whyNotTransport(bytes, transport.error);
+      // A release waits for the transport statement that names it.
+      if (refusal !== undefined) await this.#refuse(digest, channel, refusal, [object]);
     }
-    if (!transport.ok) {
-      await this.#refuse(object.digest, object.channel, transport.error, [object]);
-      return;
-    }
-    await this.#transport(transport.value, object);
   }
 
   async #transport(transport: VerifiedTransport, object: SpooledObject): Promise<void> {
@@ -156,6 +159,7 @@ export class ReceiverPipeline {
     const chain = checkChain(transport, { takenBy: (number) => ledger.takenBy(channel, number) });
     if (!chain.ok) {
       await this.#refuse(id, channel, chain.error, [object]);
+      this.#close(transport);
       return;
     }
     if (chain.value === 'new') {
@@ -165,28 +169,34 @@ export class ReceiverPipeline {
         'transport statement holds',
       );
     }
-    const bundle = this.#open.get(id) ?? { transport, release: undefined, verifying: false };
-    this.#open.set(id, bundle);
-    await this.#release(bundle);
+    await this.#release(this.#open.take(transport));
   }
 
   /** The release statement of a bundle, once it is there: policy, and leave for the blobs to come in. */
   async #release(bundle: OpenBundle): Promise<void> {
     if (bundle.release !== undefined) return;
-    const { ledger, logger, channels } = this.#parts;
+    const { ledger, logger, statementBytes } = this.#parts;
     const { id, statement } = bundle.transport;
-    const { channel } = statement;
-    const object = this.#inventory.get(channel, statement.release.digest);
-    const context = channels.get(channel);
-    if (object === undefined || context === undefined) return;
-    if (object.size > this.#parts.statementBytes || !(await holds(object))) {
+    const { channel, release: named } = statement;
+    if (named.size > statementBytes) {
+      const detail = `the release has ${String(named.size)} bytes, and a statement at most ${String(statementBytes)}`;
+      await this.#refuseBundle(bundle.transport, { code: 'statement-too-large', detail });
+      return;
+    }
+    const object = this.#inventory.get(channel, named.digest);
+    const before = ledger.bundle(named.digest);
+    if (object === undefined && before?.state === 'quarantined') {
+      // It came before the statement that names it, and was no statement at all.
+      const refusal = { code: before.code as Refusal['code'], detail: before.detail };
+      await this.#refuseBundle(bundle.transport, refusal);
+      return;
+    }
+    if (object === undefined) return;
+    if (!(await holds(object))) {
       this.#again(object);
       return;
     }
-    const release = verifyRelease(await readFile(object.path), bundle.transport, {
-      ...context,
-      versionOf: (type, target) => ledger.versionOf(channel, type, target),
-    });
+    const release = this.#judged(await readFile(object.path), bundle.transport);
     if (!release.ok) {
       await this.#refuseBundle(bundle.transport, release.error);
       return;
@@ -197,11 +207,29 @@ export class ReceiverPipeline {
       { bundle: id, channel, release: name, artifacts: artifacts.length, signers: release.value.signers.length },
       'release statement holds',
     );
-    const digests = statement.objects.map(({ digest }) => digest);
-    for (let i = 0; i < digests.length; i += ALLOW_DIGESTS) {
-      this.#parts.toLink({ type: 'allow', channel, digests: digests.slice(i, i + ALLOW_DIGESTS) });
-    }
+    this.#allow(bundle.transport);
     this.#proceed(bundle);
+  }
+
+  /** The release by policy, and by the versions that were accepted so far. */
+  #judged(envelope: Uint8Array, transport: VerifiedTransport): Result<VerifiedRelease> {
+    const { channels, ledger } = this.#parts;
+    const { channel } = transport.statement;
+    const context = channels.get(channel);
+    if (context === undefined) throw new Error('a statement was verified without a policy');
+    return verifyRelease(envelope, transport, {
+      ...context,
+      versionOf: (type, target) => ledger.versionOf(channel, type, target),
+    });
+  }
+
+  /** Tells link that the bundle's objects may come in. */
+  #allow({ statement }: VerifiedTransport): void {
+    const { channel, objects } = statement;
+    for (let i = 0; i < objects.length; i += ALLOW_DIGESTS) {
+      const digests = objects.slice(i, i + ALLOW_DIGESTS).map(({ digest }) => digest);
+      this.#parts.toLink({ type: 'allow', channel, digests });
+    }
   }
 
   #whole({ statement }: VerifiedTransport): number {
@@ -264,6 +292,12 @@ export class ReceiverPipeline {
       await this.#refuseBundle(transport, verified.error);
       return;
     }
+    // Another bundle may have brought a newer version since the release was judged.
+    const still = this.#judged(release.envelope, transport);
+    if (!still.ok) {
+      await this.#refuseBundle(transport, still.error);
+      return;
+    }
     logger.info({ bundle: transport.id, channel, blobs: verified.value.blobs.length }, 'verified');
     await storeBundle(verified.value, store);
     this.#record(verified.value);
@@ -310,20 +344,11 @@ export class ReceiverPipeline {
   }
 
   /** The bundle is over: link may forget its objects. */
-  #close({ id, statement }: VerifiedTransport): void {
-    this.#open.delete(id);
-    const stillWanted = new Set(
-      [...this.#open.values()]
-        .filter((other) => other.transport.statement.channel === statement.channel)
-        .flatMap((other) => [
-          other.transport.statement.release.digest,
-          ...other.transport.statement.objects.map(({ digest }) => digest),
-        ]),
-    );
-    for (const digest of [id, statement.release.digest, ...statement.objects.map((object) => object.digest)]) {
-      const object = this.#inventory.get(statement.channel, digest);
-      if (stillWanted.has(digest)) continue;
-      this.#over.add(`${statement.channel}/${digest}`);
+  #close(transport: VerifiedTransport): void {
+    const { channel } = transport.statement;
+    const spooled = (digest: Digest): SpooledObject | undefined => this.#inventory.get(channel, digest);
+    for (const digest of this.#open.close(transport, (each) => spooled(each) !== undefined)) {
+      const object = spooled(digest);
       if (object !== undefined) this.#settle(object);
     }
   }
@@ -343,4 +368,14 @@ export class ReceiverPipeline {
     this.#inventory.remove(channel, digest);
     this.#parts.toLink({ type: 'forget', channel, key });
   }
+}
+
+/** Why an envelope that is no transport statement is refused; undefined for a release. */
+function whyNotTransport(bytes: Uint8Array, asTransport: Refusal): Refusal | undefined {
+  const envelope = parseEnvelope(bytes);
+  if (!envelope.ok) return asTransport;
+  if (kindOfStatement(envelope.value.payload) === 'release') return undefined;
+  // What no one can read has no kind: its form says more than whose it is not.
+  const document = parseJson(envelope.value.payload, STATEMENT_JSON);
+  return document.ok ? asTransport : document.error;
 }

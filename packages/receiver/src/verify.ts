@@ -58,16 +58,23 @@ type Sized = readonly { readonly digest: Digest; readonly size: number }[];
 /** The artifact's blobs, all of them there with their sizes. */
 async function closure(artifact: Artifact, contents: Contents, store: BlobStore): Promise<Result<Sized>> {
   const { digest, size, total, mediaType, name } = artifact;
+  const present = async (wanted: Digest, wantedSize: number): Promise<Result<undefined>> => {
+    const there = contents.places.get(wanted)?.size ?? (await store.stat(wanted));
+    if (there === wantedSize) return ok(undefined);
+    const blob = `artifact ${name} needs blob ${wanted}`;
+    return there === undefined
+      ? refuse('blob-missing', `${blob}, which neither the bundle nor the store has`)
+      : refuse('size-mismatch', `${blob} of ${String(wantedSize)} bytes, and it has ${String(there)}`);
+  };
   if (mediaType === undefined) {
-    const there = await present(digest, size, contents, store);
+    const there = await present(digest, size);
     return there.ok ? ok([{ digest, size }]) : there;
   }
   const read = async (wanted: Digest, wantedSize: number): Promise<Result<Uint8Array>> => {
-    const bytes = await contents.read(wanted, Math.min(wantedSize, OCI_MANIFEST_BYTES));
-    if (bytes !== undefined) return ok(bytes);
-    const stored = await store.stat(wanted);
-    if (stored === undefined || stored > OCI_MANIFEST_BYTES) return missing(wanted, name);
-    return ok(await store.readVerified(wanted, OCI_MANIFEST_BYTES));
+    const there = await present(wanted, wantedSize);
+    if (!there.ok) return there;
+    const bytes = await contents.read(wanted, OCI_MANIFEST_BYTES);
+    return ok(bytes ?? (await store.readVerified(wanted, OCI_MANIFEST_BYTES)));
   };
   const walked = await closureOf({ digest, size, mediaType }, read);
   if (!walked.ok) return walked;
@@ -78,19 +85,8 @@ async function closure(artifact: Artifact, contents: Contents, store: BlobStore)
     );
   }
   for (const entry of walked.value.entries) {
-    const there = await present(entry.digest, entry.size, contents, store);
+    const there = await present(entry.digest, entry.size);
     if (!there.ok) return there;
   }
   return ok(walked.value.entries);
-}
-
-const missing = (digest: Digest, name: string): Result<never> =>
-  refuse('blob-missing', `artifact ${name} needs blob ${digest}, which neither the bundle nor the store has`);
-
-async function present(digest: Digest, size: number, contents: Contents, store: BlobStore): Promise<Result<undefined>> {
-  const there = contents.places.get(digest)?.size ?? (await store.stat(digest));
-  if (there === undefined) return refuse('blob-missing', `blob ${digest} is neither in the bundle nor in the store`);
-  if (there !== size)
-    return refuse('size-mismatch', `blob ${digest} has ${String(there)} bytes, its descriptor says ${String(size)}`);
-  return ok(undefined);
 }

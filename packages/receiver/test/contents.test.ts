@@ -1,0 +1,125 @@
+import { randomBytes } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { type Artifact, OCI_INDEX, OCI_MANIFEST, writePack } from '@sluice/bundle';
+import { type Bundle, digestOf, pieceOf, seal } from './bundles.ts';
+import { expectRefused, Receiver } from './receiver.ts';
+
+const CONFIG = 'application/vnd.oci.image.config.v1+json';
+const LAYER = 'application/vnd.oci.image.layer.v1.tar+gzip';
+const PACK = 'application/x-tar';
+
+const descriptor = (bytes: Uint8Array, mediaType: string) => ({
+  mediaType,
+  digest: digestOf(bytes),
+  size: bytes.length,
+});
+const json = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));
+
+/** An image of two platforms that share a layer: an index, two manifests, two configs, three layers. */
+function image() {
+  const layers = [randomBytes(300_000), randomBytes(900), randomBytes(1000)] as const;
+  const configs = [json({ os: 'a' }), json({ os: 'b' })] as const;
+  const manifests = configs.map((config, i) =>
+    json({
+      schemaVersion: 2,
+      mediaType: OCI_MANIFEST,
+      config: descriptor(config, CONFIG),
+      layers: [layers[0], layers[i + 1] ?? layers[1]].map((layer) => descriptor(layer, LAYER)),
+    }),
+  );
+  const index = json({
+    schemaVersion: 2,
+    mediaType: OCI_INDEX,
+    manifests: manifests.map((bytes) => descriptor(bytes, OCI_MANIFEST)),
+  });
+  const blobs = [index, ...manifests, ...configs, ...layers];
+  const artifact: Artifact = {
+    name: 'app',
+    type: 'image',
+    digest: digestOf(index),
+    size: index.length,
+    total: blobs.reduce((sum, { length }) => sum + length, 0),
+    mediaType: OCI_INDEX,
+    target: { repository: 'library/app', tags: ['1'] },
+  };
+  return { manifests, layers, blobs, artifact };
+}
+
+describe('what an image needs', () => {
+  it('is published with every blob of every platform', async () => {
+    const receiver = await Receiver.open();
+    const { blobs, artifact } = image();
+    const bundle = seal({ sequence: 1, blobs, artifacts: [artifact] });
+    await receiver.take(bundle);
+    expect(receiver.state(bundle.id)).toBe('published');
+    const stored = await receiver.stored();
+    for (const blob of blobs) expect(stored).toContain(digestOf(blob));
+  });
+
+  it('must all be there, in the bundle or in the store, with the size that its descriptor says', async () => {
+    const { blobs, artifact, layers, manifests } = image();
+    for (const absent of [layers[0], layers[2], manifests[1]!]) {
+      const receiver = await Receiver.open();
+      const rest = blobs.filter((blob) => blob !== absent);
+      const bundle = seal({ sequence: 1, blobs: rest, artifacts: [artifact] });
+      await receiver.take(bundle);
+      await expectRefused(receiver, bundle, 'blob-missing');
+      expect(await receiver.stored()).toEqual([]);
+
+      await receiver.store.put(digestOf(absent), absent.length, absent);
+      const sealed = seal({ sequence: 2, previous: bundle.id, blobs: rest, artifacts: [artifact] });
+      await receiver.take(sealed);
+      expect(receiver.state(sealed.id)).toBe('published');
+    }
+  });
+
+  it('total, sizes and manifests are held against the statement', async () => {
+    const { blobs, artifact } = image();
+    const other = json({ schemaVersion: 2, mediaType: OCI_INDEX, manifests: [{ digest: 'sha512:00' }] });
+    const cases: [string, Partial<Artifact>, readonly Buffer[]][] = [
+      ['total-mismatch', { total: artifact.total + 1 }, blobs],
+      ['size-mismatch', { size: artifact.size - 1 }, blobs],
+      ['manifest-malformed', { digest: digestOf(other), size: other.length }, [other, ...blobs.slice(1)]],
+      ['manifest-malformed', { mediaType: OCI_MANIFEST }, blobs],
+      ['blob-missing', { digest: digestOf(Buffer.from('absent')) }, blobs],
+    ];
+    for (const [code, over, content] of cases) {
+      const receiver = await Receiver.open();
+      const bundle = seal({ sequence: 1, blobs: content, artifacts: [{ ...artifact, ...over }] });
+      await receiver.take(bundle);
+      await expectRefused(receiver, bundle, code);
+    }
+  });
+});
+
+describe('packs', () => {
+  const content = randomBytes(700);
+
+  async function codeOf(...packs: readonly Uint8Array[]): Promise<string | undefined> {
+    const receiver = await Receiver.open();
+    const objects = (): Bundle['objects'] => packs.map((bytes) => pieceOf(bytes, PACK));
+    const bundle = seal({ sequence: 1, blobs: [content], objects });
+    await receiver.take(bundle);
+    return receiver.state(bundle.id);
+  }
+  const member = (bytes: Uint8Array, digest = digestOf(bytes)) => ({ digest, bytes });
+
+  it('that are none are refused, and so are members that are not what their names say', async () => {
+    const good = writePack([member(content)]);
+    expect(await codeOf(good)).toBe('published');
+    expect(await codeOf(randomBytes(2048))).toBe('quarantined: tar-malformed');
+    expect(await codeOf(good.subarray(0, good.length - 512))).toBe('quarantined: tar-malformed');
+    expect(await codeOf(new Uint8Array(5 * 2 ** 20))).toBe('quarantined: tar-malformed');
+    expect(await codeOf(writePack([member(randomBytes(700), digestOf(content))]))).toBe('quarantined: digest-mismatch');
+    expect(await codeOf(good, writePack([member(randomBytes(20))]))).toBe('quarantined: blob-unlisted');
+  });
+
+  it('an empty file travels in one', async () => {
+    const receiver = await Receiver.open();
+    const empty = new Uint8Array(0);
+    const bundle = seal({ sequence: 1, blobs: [empty, content] });
+    await receiver.take(bundle);
+    expect(receiver.state(bundle.id)).toBe('published');
+    expect(await receiver.store.stat(digestOf(empty))).toBe(0);
+  });
+});

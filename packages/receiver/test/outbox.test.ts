@@ -1,0 +1,278 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { createJsonLogger } from '@sluice/base';
+import { encodeReceipt, type Receipt } from '@sluice/bundle';
+import { ReceiverLedger } from '@sluice/ledger';
+import type { Digest, ReceiverAlarm } from '@sluice/ports';
+import { type ImportQueue, jobIdOf, openQueue, startWorker } from '@sluice/queue';
+import { loadSigner, loadVerifier, makeKeyPair, signEnvelope } from '@sluice/trust';
+import { missing } from '../../../test/harbor/needs.ts';
+import { freePort, RedisServer } from '../../queue/test/redis.ts';
+import { Outbox } from '../src/outbox.ts';
+import { digestOf } from './bundles.ts';
+import { scratch } from './receiver.ts';
+
+const absent = missing('redis-server', 'redis-cli');
+const importer = makeKeyPair('ECDSA-P256');
+const stranger = makeKeyPair('Ed25519');
+const logger = createJsonLogger('test', { write: () => undefined });
+const TIMEOUT_MS = 60_000;
+
+const bundleOf = (n: number): Digest => digestOf(Buffer.from(`bundle ${n}`));
+const receiptOf = (bundle: Digest, over: Partial<Receipt> = {}, pem = importer.privatePem): string => {
+  const receipt = {
+    bundle,
+    channel: 'prod',
+    sequence: 1,
+    result: 'imported',
+    code: 'ok',
+    artifacts: [],
+    seconds: 1,
+  } as const;
+  return Buffer.from(signEnvelope(encodeReceipt({ ...receipt, ...over }), [loadSigner(pem)])).toString();
+};
+
+/** Waits by the real clock, whatever the test makes of its own. */
+async function until(check: () => Promise<boolean>): Promise<void> {
+  const end = Date.now() + TIMEOUT_MS / 2;
+  while (!(await check())) {
+    if (Date.now() > end) throw new Error('waited too long');
+    await delay(10);
+  }
+}
+
+/** A ledger with published bundles, a real Redis, and an outbox between. */
+class World {
+  readonly dir = scratch();
+  readonly ledger: ReceiverLedger;
+  readonly queue: ImportQueue;
+  readonly alarms: ReceiverAlarm[] = [];
+  readonly #port: number;
+  #redis: RedisServer;
+  outbox: Outbox;
+
+  private constructor(port: number, dir: string, redis: RedisServer) {
+    this.#port = port;
+    this.#redis = redis;
+    this.dir = dir;
+    this.ledger = new ReceiverLedger(join(dir, 'state', 'ledger.sqlite'));
+    this.queue = openQueue({ redis: { url: redis.url }, timeoutMs: 1000 });
+    this.outbox = this.begin();
+    onTestFinished(async () => {
+      await this.queue.close();
+      this.ledger.close();
+      await this.#redis.stop();
+    });
+  }
+
+  static async create(bundles: number): Promise<World> {
+    const dir = scratch();
+    mkdirSync(join(dir, 'redis'));
+    const port = await freePort();
+    const world = new World(port, dir, await RedisServer.start(join(dir, 'redis'), port));
+    for (let n = 1; n <= bundles; n += 1) {
+      world.ledger.received({ id: bundleOf(n), channel: 'prod', sequence: n, release: bundleOf(n), bytes: 1 });
+      world.ledger.publish(bundleOf(n), 'b', [], {});
+    }
+    await world.connected();
+    return world;
+  }
+
+  begin(): Outbox {
+    this.outbox = new Outbox({
+      ledger: this.ledger,
+      queue: this.queue,
+      logger,
+      importers: [loadVerifier(importer.publicPem)],
+      onAlarm: (code) => this.alarms.push(code),
+    });
+    return this.outbox;
+  }
+
+  async connected(): Promise<void> {
+    await until(async () => (await this.queue.health()).reachable);
+  }
+
+  flush(): void {
+    execFileSync('redis-cli', ['-p', String(this.#port), 'flushall']);
+  }
+
+  async stopRedis(): Promise<void> {
+    await this.#redis.stop();
+    await until(async () => !(await this.queue.health()).reachable);
+  }
+
+  /** Redis comes back without anything it had. */
+  async emptyRedis(): Promise<void> {
+    const dir = join(this.dir, 'redis');
+    rmSync(dir, { recursive: true });
+    mkdirSync(dir);
+    this.#redis = await RedisServer.start(dir, this.#port);
+    await this.connected();
+  }
+
+  /** Whoever can write into Redis does the jobs, until each bundle has a result there. */
+  async work(answer: (bundle: Digest) => string, bundles: readonly Digest[]): Promise<void> {
+    const worker = startWorker({
+      redis: { url: this.#redis.url },
+      handle: (job) => Promise.resolve(answer(job.bundle ?? bundleOf(0))),
+      pace: () => 1,
+    });
+    await until(async () => (await this.states(...bundles)).every((state) => state === 'completed'));
+    await worker.close(1000);
+  }
+
+  states(...bundles: readonly Digest[]): Promise<string[]> {
+    return Promise.all(bundles.map(async (bundle) => (await this.queue.status(bundle)).state));
+  }
+
+  state(bundle: Digest): string | undefined {
+    return this.ledger.bundle(bundle)?.state;
+  }
+}
+
+describe.skipIf(absent !== undefined)(
+  `the outbox${absent === undefined ? '' : `: ${absent} is not installed`}`,
+  { timeout: TIMEOUT_MS },
+  () => {
+    const [one, two, three] = [bundleOf(1), bundleOf(2), bundleOf(3)];
+
+    it('queues what is published, takes its receipt, and is empty then', async () => {
+      const world = await World.create(2);
+      await world.outbox.reconcile();
+      expect(await world.states(one, two)).toEqual(['waiting', 'waiting']);
+      expect([world.state(one), world.state(two)]).toEqual(['queued', 'queued']);
+      await world.work(receiptOf, [one, two]);
+      await world.outbox.reconcile();
+      expect([world.state(one), world.state(two)]).toEqual(['imported', 'imported']);
+      expect(world.ledger.outbox()).toEqual([]);
+      expect(world.ledger.receipt(one)).not.toEqual(world.ledger.receipt(two));
+      expect(world.alarms).toEqual([]);
+    });
+
+    it('queues again what Redis lost, whether it forgot, came back empty, or was away', async () => {
+      const world = await World.create(2);
+      await world.outbox.reconcile();
+      world.flush();
+      expect(await world.states(one, two)).toEqual(['absent', 'absent']);
+      await world.outbox.reconcile();
+      expect(await world.states(one, two)).toEqual(['waiting', 'waiting']);
+
+      await world.stopRedis();
+      world.ledger.received({ id: three, channel: 'prod', sequence: 3, release: three, bytes: 1 });
+      world.ledger.publish(three, 'b', [], {});
+      await world.outbox.reconcile();
+      expect(world.outbox.unavailable).toBe(true);
+      expect(world.state(three)).toBe('published');
+      await world.emptyRedis();
+      await world.outbox.reconcile();
+      expect(world.outbox.unavailable).toBe(false);
+      expect(await world.states(one, two, three)).toEqual(['waiting', 'waiting', 'waiting']);
+      expect(world.state(three)).toBe('queued');
+    });
+
+    it('takes a receipt that came while the receiver was not there, after a restart', async () => {
+      const world = await World.create(1);
+      await world.outbox.reconcile();
+      await world.work(receiptOf, [one]);
+      expect(world.state(one)).toBe('queued');
+      await world.begin().reconcile();
+      expect(world.state(one)).toBe('imported');
+    });
+
+    it('believes no result that no importer signed for this bundle: an alarm, and the job is queued again', async () => {
+      const forged: [string, ReceiverAlarm][] = [
+        ['', 'receipt-malformed'],
+        ['imported', 'receipt-malformed'],
+        [receiptOf(one, {}, stranger.privatePem), 'receipt-forged'],
+        [receiptOf(two), 'receipt-forged'],
+        [
+          Buffer.from(signEnvelope(Buffer.from('{}'), [loadSigner(importer.privatePem)])).toString(),
+          'receipt-malformed',
+        ],
+      ];
+      for (const [receipt, alarm] of forged) {
+        const world = await World.create(1);
+        await world.outbox.reconcile();
+        await world.work(() => receipt, [one]);
+        await world.outbox.reconcile();
+        expect(world.alarms).toEqual([alarm]);
+        expect(world.state(one)).toBe('queued');
+        expect(await world.states(one)).toEqual(['waiting']);
+        expect(world.ledger.outbox().map(({ bundle }) => bundle)).toEqual([one]);
+      }
+    });
+
+    it('is not kept busy by somebody who forges on and on: each time it waits longer, and then takes the true one', async () => {
+      vi.useFakeTimers({ toFake: ['performance'] });
+      onTestFinished(() => void vi.useRealTimers());
+      const world = await World.create(1);
+      await world.outbox.reconcile();
+      const forge = (): Promise<void> => world.work(() => 'forged', [one]);
+      await forge();
+      await world.outbox.reconcile();
+      await forge();
+      for (const [n, seconds] of [10, 20, 40].entries()) {
+        vi.advanceTimersByTime(seconds * 1000 - 1);
+        await world.outbox.reconcile();
+        expect(await world.states(one)).toEqual(['completed']);
+        expect(world.alarms).toHaveLength(n + 1);
+        vi.advanceTimersByTime(1);
+        await world.outbox.reconcile();
+        expect(world.alarms).toHaveLength(n + 2);
+        await forge();
+      }
+      // Never longer than ten minutes.
+      for (let n = 0; n < 8; n += 1) {
+        vi.advanceTimersByTime(600_000);
+        await world.outbox.reconcile();
+        expect(await world.states(one)).toEqual(['waiting']);
+        if (n < 7) await forge();
+      }
+      await world.work(receiptOf, [one]);
+      vi.advanceTimersByTime(600_000);
+      await world.outbox.reconcile();
+      expect(world.state(one)).toBe('imported');
+    });
+
+    it('a refusal that the importer signed ends the bundle, with its code and an alarm', async () => {
+      const world = await World.create(2);
+      await world.outbox.reconcile();
+      const answers = { [one]: ['refused', 'digest-mismatch'], [two]: ['failed', 'registry-refused'] } as const;
+      await world.work(
+        (bundle) => {
+          const [result, code] = answers[bundle] ?? ['failed', ''];
+          return receiptOf(bundle, { result, code });
+        },
+        [one, two],
+      );
+      await world.outbox.reconcile();
+      expect(world.ledger.bundle(one)).toMatchObject({ state: 'failed', code: 'digest-mismatch' });
+      expect(world.ledger.bundle(two)).toMatchObject({ state: 'failed', code: 'registry-refused' });
+      expect(world.alarms).toEqual(['import-refused', 'import-refused']);
+      expect(world.ledger.outbox()).toEqual([]);
+    });
+
+    it('what Redis tells of bundles that are not ours, or are over, changes nothing', async () => {
+      const world = await World.create(1);
+      await world.outbox.reconcile();
+      const nobody = bundleOf(99);
+      world.outbox.completed(jobIdOf(nobody), receiptOf(nobody));
+      world.outbox.completed('../../etc/passwd', receiptOf(one));
+      world.ledger.received({ id: two, channel: 'prod', sequence: 2, release: two, bytes: 1 });
+      world.outbox.completed(jobIdOf(two), receiptOf(two));
+      expect(world.alarms).toEqual(['receipt-forged', 'receipt-forged', 'receipt-forged']);
+      expect([world.state(nobody), world.state(one), world.state(two)]).toEqual([undefined, 'queued', 'receiving']);
+
+      world.outbox.completed(jobIdOf(one), receiptOf(one));
+      expect(world.state(one)).toBe('imported');
+      // An older, true refusal that somebody kept does not take back what is imported.
+      world.outbox.completed(jobIdOf(one), receiptOf(one, { result: 'failed', code: 'registry-refused' }));
+      expect(world.state(one)).toBe('imported');
+      expect(world.alarms).toHaveLength(3);
+    });
+  },
+);

@@ -1,0 +1,175 @@
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createJsonLogger } from '@sluice/base';
+import type { ChannelPolicy, VerifyContext } from '@sluice/bundle';
+import { ReceiverLedger } from '@sluice/ledger';
+import { type BlobStore, type Digest, hexOf, type LinkToReceiver, type ReceiverToLink } from '@sluice/ports';
+import { openFsStore } from '@sluice/store';
+import { sha256 } from '@sluice/trust';
+import { expect, onTestFinished } from 'vitest';
+import type { Gate } from '../src/gates.ts';
+import { ReceiverPipeline } from '../src/pipeline.ts';
+import { Quarantine } from '../src/quarantine.ts';
+import { type Bundle, type Piece, signers, verifiers } from './bundles.ts';
+
+/** A directory that goes away with the test. */
+export function scratch(): string {
+  const directory = mkdtempSync(join(tmpdir(), 'sluice-receiver-'));
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
+  return directory;
+}
+
+export interface Options {
+  readonly policy?: Partial<ChannelPolicy>;
+  readonly gates?: readonly Gate[];
+  readonly statementBytes?: number;
+  readonly quarantineBundles?: number;
+}
+
+const policyOf = (channel: string): ChannelPolicy => ({
+  channel,
+  transportKeys: [signers.transport.keyid],
+  releaseKeys: [signers.release.keyid, signers.second.keyid],
+  releaseSignatures: 1,
+  types: ['image', 'chart', 'cve-db', 'file'],
+  repositories: ['**'],
+  paths: ['**'],
+  maxBytes: 2 ** 30,
+  maxArtifacts: 100,
+});
+
+type SpooledObject = Omit<LinkToReceiver & { readonly type: 'object' }, 'type'>;
+
+/** The receiver's pipeline over a real ledger, store and quarantine, with a link that does what it is told to its spool. */
+export class Receiver {
+  readonly dir: string;
+  readonly ledger: ReceiverLedger;
+  readonly store: BlobStore;
+  readonly published: Digest[] = [];
+  readonly said: ReceiverToLink[] = [];
+  readonly log: string[] = [];
+  readonly #options: Options;
+  #pipeline: ReceiverPipeline;
+
+  private constructor(dir: string, store: BlobStore, options: Options) {
+    this.dir = dir;
+    this.store = store;
+    this.#options = options;
+    this.ledger = new ReceiverLedger(join(dir, 'state', 'ledger.sqlite'));
+    mkdirSync(join(dir, 'spool'));
+    this.#pipeline = this.#begin();
+    onTestFinished(async () => {
+      await this.settled();
+      this.ledger.close();
+    });
+  }
+
+  static async open(options: Options = {}): Promise<Receiver> {
+    const dir = scratch();
+    return new Receiver(dir, await openFsStore(join(dir, 'store')), options);
+  }
+
+  #begin(): ReceiverPipeline {
+    const { policy, gates = [], statementBytes = 2 ** 20, quarantineBundles = 100 } = this.#options;
+    const context = (channel: string): [string, VerifyContext] => [
+      channel,
+      { policy: { ...policyOf(channel), ...policy, channel }, verifiers, sha256 },
+    ];
+    return new ReceiverPipeline({
+      store: this.store,
+      ledger: this.ledger,
+      logger: createJsonLogger('test', { write: (line) => this.log.push(line) }),
+      channels: new Map(['prod', 'lab'].map(context)),
+      gates,
+      quarantine: new Quarantine(join(this.dir, 'quarantine'), quarantineBundles),
+      statementBytes,
+      toLink: (message) => {
+        this.said.push(message);
+        // Settled or forgotten: link removes the file.
+        if (message.type !== 'allow') rmSync(this.#path(message.channel, message.key), { force: true });
+      },
+      onPublished: (bundle) => this.published.push(bundle),
+    });
+  }
+
+  get pipeline(): ReceiverPipeline {
+    return this.#pipeline;
+  }
+
+  /** The process ends and starts again: only disk and ledger are left. */
+  restart(): void {
+    this.#pipeline = this.#begin();
+  }
+
+  #path(channel: string, key: string): string {
+    return join(this.dir, 'spool', `${channel}-${key}`);
+  }
+
+  /** A piece lies whole in link's spool, as it is or with other bytes or another size than it should have. */
+  async arrive(piece: Piece, over: { readonly channel?: string; readonly lie?: Uint8Array } = {}): Promise<void> {
+    const { digest, contentType } = piece;
+    const bytes = over.lie ?? piece.bytes;
+    const channel = over.channel ?? 'prod';
+    const key = `${hexOf(digest)}-${bytes.length}`;
+    const path = this.#path(channel, key);
+    writeFileSync(path, bytes);
+    const object: SpooledObject = { channel, key, digest, size: bytes.length, contentType, path };
+    await this.#pipeline.object(object);
+  }
+
+  async statements(bundle: Bundle, channel = 'prod'): Promise<void> {
+    await this.arrive(bundle.transport, { channel });
+    await this.arrive(bundle.release, { channel });
+  }
+
+  /** All of a bundle, in the order in which it is sent; then waits until nothing moves any more. */
+  async take(bundle: Bundle): Promise<void> {
+    await this.statements(bundle);
+    for (const object of bundle.objects) await this.arrive(object);
+    await this.settled();
+  }
+
+  async settled(): Promise<void> {
+    await this.#pipeline.idle();
+  }
+
+  state(id: Digest): string | undefined {
+    const record = this.ledger.bundle(id);
+    return record?.code === '' ? record.state : record && `${record.state}: ${record.code}`;
+  }
+
+  /** What link was told of an object, in order. */
+  told(digest: Digest): string[] {
+    const names = (message: ReceiverToLink): boolean =>
+      message.type === 'allow' ? message.digests.includes(digest) : message.key.startsWith(hexOf(digest));
+    return this.said.filter(names).map(({ type }) => type);
+  }
+
+  spooled(): string[] {
+    return readdirSync(join(this.dir, 'spool'));
+  }
+
+  /** Names of the blobs in the store. */
+  async stored(): Promise<Digest[]> {
+    return (await Array.fromAsync(this.store.list())).map(({ digest }) => digest).sort();
+  }
+
+  /** The reason file of a refused bundle, and the names beside it. */
+  quarantined(id: Digest): { readonly reason: Record<string, unknown>; readonly files: readonly string[] } | undefined {
+    const place = join(this.dir, 'quarantine', hexOf(id));
+    if (!existsSync(place)) return undefined;
+    const reason = JSON.parse(readFileSync(join(place, 'reason.json'), 'utf8')) as Record<string, unknown>;
+    return { reason, files: readdirSync(place).sort() };
+  }
+}
+
+/** Nothing of the bundle is in the store, and link was told that it may forget all that came. */
+export async function expectRefused(receiver: Receiver, bundle: Bundle, code: string): Promise<void> {
+  await receiver.settled();
+  expect(receiver.state(bundle.id)).toBe(`quarantined: ${code}`);
+  expect(receiver.quarantined(bundle.id)?.reason).toMatchObject({ bundle: bundle.id, channel: 'prod', code });
+  expect(receiver.published).not.toContain(bundle.id);
+  const stored = await receiver.stored();
+  for (const { digest } of [bundle.transport, bundle.release]) expect(stored).not.toContain(digest);
+}
