@@ -1,4 +1,4 @@
-export { ETHERNET_OVERHEAD, ethernetBytes, IP_UDP_HEADERS, Pacer } from './send/pacer.ts';
+export { ETHERNET_OVERHEAD, ethernetBytes, IP_UDP_HEADERS, Pacer, queueRate } from './send/pacer.ts';
 export { type Departure, SendMachine } from './send/machine.ts';
 export { sendArenaBytes } from './send/types.ts';
 export type {

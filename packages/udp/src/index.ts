@@ -34,6 +34,8 @@ export interface SinkOptions {
   readonly host: string;
   readonly port: number;
   readonly io: LinkIo;
+  /** Native only, see `ConnectOptions`. */
+  readonly maxPacingRate?: number | undefined;
   /** Told in one sentence when the kernel does less than was hoped for. */
   readonly onNote?: (text: string) => void;
 }
@@ -63,11 +65,11 @@ const chosen = <T extends object>(socket: T, io: IoChoice['io'], why: string): T
   Object.assign(socket, { io, why });
 
 /** The way out. @throws OperationalError `socket`, `link-native` */
-export async function openSink({ host: name, port, io, onNote }: SinkOptions): Promise<LinkSink> {
+export async function openSink({ host: name, port, io, maxPacingRate, onNote }: SinkOptions): Promise<LinkSink> {
   const host = await addressOfHost(name);
   const { native, why } = await nativeFor(io);
   if (native === undefined) return chosen(await PortableSink.open({ host, port }), 'portable', why);
-  return chosen(new native.NativeSink({ host, port }, onNote), 'native', why);
+  return chosen(new native.NativeSink({ host, port, maxPacingRate }, onNote), 'native', why);
 }
 
 /** The way in, on a socket that is handed in (and then ours) or one of its own. @throws OperationalError `socket`, `link-native` */

@@ -63,6 +63,7 @@ export const SO_PEERCRED = 17;
 export const SO_SNDTIMEO = 21;
 export const SO_SNDBUFFORCE = 32;
 export const SO_RCVBUFFORCE = 33;
+export const SO_MAX_PACING_RATE = 47;
 export const SO_MEMINFO = 55;
 export const IPPROTO_IP = 0;
 export const IP_MTU_DISCOVER = 10;

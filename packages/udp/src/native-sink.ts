@@ -61,7 +61,10 @@ export class NativeSink implements DatagramSink {
   /** Times the kernel had no room. */
   stalls = 0;
 
-  constructor(at: { readonly host: string; readonly port: number }, onNote: (text: string) => void = () => undefined) {
+  constructor(
+    at: { readonly host: string; readonly port: number; readonly maxPacingRate?: number | undefined },
+    onNote: (text: string) => void = () => undefined,
+  ) {
     this.#fd = connectUdp({ ...at, sendBuffer: SEND_BUFFER, sendTimeoutMs: SEND_TIMEOUT_MS });
     this.#target = `${at.host}:${at.port}`;
     this.#note = onNote;

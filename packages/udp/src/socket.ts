@@ -10,6 +10,7 @@ import {
   MSG_NOSIGNAL,
   PR_SET_TIMERSLACK,
   setInt,
+  SO_MAX_PACING_RATE,
   SO_MEMINFO,
   SO_PEERCRED,
   SO_RCVBUF,
@@ -50,6 +51,8 @@ export interface ConnectOptions {
   readonly sendBuffer: number;
   /** A full send buffer holds a call up for so long at most, in milliseconds. */
   readonly sendTimeoutMs: number;
+  /** SO_MAX_PACING_RATE, bytes a second as the queue at the interface counts them; none without. */
+  readonly maxPacingRate?: number | undefined;
 }
 
 /**
@@ -75,7 +78,7 @@ export function bindUdp(options: BindOptions): {
 }
 
 /** A UDP socket connected to the far side of the diode. @throws OperationalError `socket` */
-export function connectUdp({ host, port, sendBuffer, sendTimeoutMs }: ConnectOptions): number {
+export function connectUdp({ host, port, sendBuffer, sendTimeoutMs, maxPacingRate }: ConnectOptions): number {
   const address = socketAddress(host, port);
   const fd = openSocket(AF_INET);
   const half = Math.floor(sendBuffer / 2);
@@ -84,6 +87,10 @@ export function connectUdp({ host, port, sendBuffer, sendTimeoutMs }: ConnectOpt
   setInt(fd, SOL_SOCKET, SO_RCVBUF, 0);
   const timeout = new BigInt64Array([BigInt(Math.floor(sendTimeoutMs / 1000)), BigInt((sendTimeoutMs % 1000) * 1000)]);
   sys.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, new Uint8Array(timeout.buffer), timeout.byteLength);
+  // Kept by an fq queue at the interface, without effect under another one; we pace ourselves all the same.
+  if (maxPacingRate !== undefined) {
+    sys.setsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, new Uint8Array(Uint32Array.of(maxPacingRate).buffer), 4);
+  }
   // Never fragment: a lost fragment costs the whole datagram. PROBE, not DO: no ICMP message that names a smaller path
   // MTU can be true on a one-way link, so none is believed.
   setInt(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);

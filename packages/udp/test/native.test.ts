@@ -3,7 +3,7 @@ import { readdirSync, readlinkSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { afterEach, describe, expect, it } from 'vitest';
 import { bindUdp } from '../src/index.ts';
-import { setInt, SOL_SOCKET, SOL_UDP, sys, UDP_SEGMENT } from '../src/libc.ts';
+import { getInt, setInt, SO_MAX_PACING_RATE, SOL_SOCKET, SOL_UDP, sys, UDP_SEGMENT } from '../src/libc.ts';
 import { NativeSink } from '../src/native-sink.ts';
 import { NativeSource } from '../src/native-source.ts';
 import { connectUdp } from '../src/socket.ts';
@@ -169,4 +169,22 @@ describe('native sink', () => {
     expect(calls).toBe(4);
     expect(drain(source).numbers).toHaveLength(160);
   });
+});
+
+it('a pacing rate is told to the kernel, up to 32 bits; without one it stays unlimited', () => {
+  for (const [wanted, told] of [
+    [123_456_789, 123_456_789],
+    [2 ** 32 - 1, 2 ** 32 - 1],
+    [undefined, 2 ** 32 - 1],
+  ] as const) {
+    const fd = connectUdp({
+      host: '127.0.0.1',
+      port: 9,
+      sendBuffer: 2 ** 16,
+      sendTimeoutMs: 100,
+      maxPacingRate: wanted,
+    });
+    expect((getInt(fd, SOL_SOCKET, SO_MAX_PACING_RATE) ?? 0) >>> 0).toBe(told);
+    sys.close(fd);
+  }
 });

@@ -1,9 +1,10 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { HEADER_BYTES } from '@sluice/alc';
 import { createCodec, makeProfile } from '@sluice/fec';
 import { type DatagramBatch, type DatagramSink, type Digest, hexOf, OperationalError } from '@sluice/ports';
-import { type ObjectSource, sendArenaBytes, SendMachine } from '@sluice/transfer';
+import { type ObjectSource, queueRate, sendArenaBytes, SendMachine } from '@sluice/transfer';
 import { makeLinkKey, openTagAccelerator } from '@sluice/trust';
 import { openSink, setTimerSlack } from '@sluice/udp';
 import { Arena } from '@sluice/wasm';
@@ -196,7 +197,13 @@ class Transmitter {
 }
 
 const onNote = (text: string): void => tell({ type: 'note', text });
-const sink = await openSink({ host: options.host, port: options.port, io: options.io, onNote });
+const sink = await openSink({
+  host: options.host,
+  port: options.port,
+  io: options.io,
+  maxPacingRate: options.rate === undefined ? undefined : queueRate(options.rate, HEADER_BYTES + options.symbolBytes),
+  onNote,
+});
 const tags = await openTagAccelerator(sink.io);
 // A thread that sleeps for tens of microseconds is woken when it said, not when it suits the kernel.
 if (sink.io === 'native') await setTimerSlack(1);

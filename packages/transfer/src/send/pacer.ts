@@ -13,6 +13,17 @@ export const BATCH_MAX = 80;
 /** Ethernet bytes of a UDP datagram with `payload` bytes over IPv4. */
 export const ethernetBytes = (payload: number): number => payload + IP_UDP_HEADERS + ETHERNET_OVERHEAD;
 
+/** What a queue at the interface sees of a datagram beyond its IP packet: the Ethernet header. */
+const QUEUE_OVERHEAD = 14;
+/** So much faster than we pace, so that the queue never holds up what we let go. */
+const QUEUE_SLACK = 1.01;
+
+/** The ceiling in bytes a second as a queue at the interface counts them (SO_MAX_PACING_RATE): 32 bits at most. */
+export function queueRate(rate: number, datagram: number): number {
+  const share = (datagram + IP_UDP_HEADERS + QUEUE_OVERHEAD) / ethernetBytes(datagram);
+  return Math.min(2 ** 32 - 1, Math.ceil((rate / 8) * share * QUEUE_SLACK));
+}
+
 /**
  * Token bucket over departure times: keeps a hard ceiling in Ethernet bits per second.
  * In any stretch of time T the datagrams that leave take at most T + 1 ms of link time (T and one datagram, where one takes
