@@ -76,7 +76,15 @@ export class LinkPipeline {
       this.#hear(event);
     };
     const arena = parts.arena === undefined ? {} : { arena: parts.arena };
-    const machineParts = { keys: byAsid, codec: createCodec(), sha256, spool: this.spool, onEvent, ...arena };
+    const machineParts = {
+      keys: byAsid,
+      codec: createCodec(),
+      sha256,
+      spool: this.spool,
+      onEvent,
+      clock: nowNs,
+      ...arena,
+    };
     this.machine = new ReceiveMachine(machineParts, limits, sessionFile.read());
   }
 

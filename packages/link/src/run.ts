@@ -15,7 +15,7 @@ import { ChunkLog, directoryStorage } from '@sluice/pcapng';
 import { LINK_PROTOCOL, type LinkToReceiver, parseReceiverMessage, type ReceiverToLink } from '@sluice/ports';
 import { receiveArenaBytes } from '@sluice/transfer';
 import { makeLinkKey, openTagAccelerator, parseLinkKey } from '@sluice/trust';
-import { openSource, RECEIVE_BYTES, unixDatagramSend } from '@sluice/udp';
+import { type LinkSource, openSource, RECEIVE_BYTES, unixDatagramSend } from '@sluice/udp';
 import { Announcer } from './announcer.ts';
 import { Arena } from '@sluice/wasm';
 import { linkConfig, type LinkConfig } from './config.ts';
@@ -85,7 +85,7 @@ export async function runLink(configFile: string): Promise<void> {
   const timer = setInterval(() => {
     turned = performance.now();
     pipeline.tick();
-    connected.send(statusMessage(pipeline, chunkLog, source.kernelDrops()));
+    connected.send(statusMessage(pipeline, chunkLog, source));
     for (const message of progress(pipeline)) connected.send(message);
     announcer.tick();
   }, STATUS_MS);
@@ -173,7 +173,7 @@ function connectReceiver(
   });
 }
 
-function statusMessage(pipeline: LinkPipeline, chunkLog: ChunkLog, kernelDrops: number): LinkToReceiver {
+function statusMessage(pipeline: LinkPipeline, chunkLog: ChunkLog, source: LinkSource): LinkToReceiver {
   const { machine, spool } = pipeline;
   const { counters } = machine;
   const log = chunkLog.state();
@@ -182,7 +182,7 @@ function statusMessage(pipeline: LinkPipeline, chunkLog: ChunkLog, kernelDrops: 
     tsi: machine.highestLive,
     numbers: {
       lost: machine.lost,
-      kernelDrops,
+      kernelDrops: source.kernelDrops(),
       blocks: counters.blocks,
       recoveredSymbols: counters.recoveredSymbols,
       evictedSymbols: counters.evictedSymbols,
@@ -194,6 +194,7 @@ function statusMessage(pipeline: LinkPipeline, chunkLog: ChunkLog, kernelDrops: 
       chunkLogDropped: log.dropped,
     },
     verdicts: Object.fromEntries(counters.verdicts),
+    stageNs: { arrive: source.receiveNs ?? 0, ...machine.stageNs },
   };
 }
 

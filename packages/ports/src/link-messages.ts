@@ -65,6 +65,8 @@ export type LinkToReceiver =
       readonly tsi: number;
       readonly numbers: Readonly<Record<string, number>>;
       readonly verdicts: Readonly<Record<string, number>>;
+      /** Nanoseconds that each stop of link has taken. */
+      readonly stageNs: Readonly<Record<string, number>>;
     };
 
 export type ReceiverToLink =
@@ -93,7 +95,7 @@ const FROM_LINK: Readonly<Record<LinkToReceiver['type'], Readonly<Record<string,
   heartbeat: { channel: text, tsi: count, senderNtp: count, body: text },
   margin: { channel: text, digest: isDigest, worst: count, recovered: count },
   alarm: { code: (value) => LINK_ALARMS.some((code) => code === value), detail: text },
-  status: { tsi: count, numbers: counts, verdicts: counts },
+  status: { tsi: count, numbers: counts, verdicts: counts, stageNs: counts },
 };
 
 const FROM_RECEIVER: Readonly<Record<ReceiverToLink['type'], Readonly<Record<string, (value: unknown) => boolean>>>> = {

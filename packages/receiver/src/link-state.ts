@@ -92,6 +92,7 @@ export class LinkState {
       silentMs: this.silentMs,
       numbers: this.numbers,
       verdicts: this.verdicts,
+      stageNs: this.#status?.stageNs ?? {},
       alarms: this.alarms,
       progress: [...this.#progress.values()].map(({ digest, size, blocks, stored }) => ({
         digest,

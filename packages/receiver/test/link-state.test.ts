@@ -6,7 +6,8 @@ import { digestOf } from './bundles.ts';
 
 const digest = (n: number): Digest => digestOf(Buffer.from(`object ${n}`));
 const HEARTBEAT = { seconds: 1, state: 'idle', sequence: 3, head: digest(0), config: digest(1) } as const;
-const status = (tsi: number) => ({ type: 'status', tsi, numbers: { lost: 4 }, verdicts: { accepted: 5 } }) as const;
+const status = (tsi: number) =>
+  ({ type: 'status', tsi, numbers: { lost: 4 }, verdicts: { accepted: 5 }, stageNs: { tag: 6 } }) as const;
 const progress = (n: number, stored: number) =>
   ({ type: 'progress', channel: 'prod', digest: digest(n), size: 100, blocks: 10, stored }) as const;
 
@@ -33,7 +34,12 @@ describe('what link said', () => {
     expect(state.heartbeatAge('prod')).toBe(1500);
     expect(state.heartbeatAge('lab')).toBe(0);
     expect(state.heartbeatOf('prod')).toEqual({ ...HEARTBEAT, ageMs: 1500 });
-    expect(state.view()).toMatchObject({ session: 9, numbers: { lost: 4 }, verdicts: { accepted: 5 } });
+    expect(state.view()).toMatchObject({
+      session: 9,
+      numbers: { lost: 4 },
+      verdicts: { accepted: 5 },
+      stageNs: { tag: 6 },
+    });
   });
 
   it('keeps the latest of each alarm', () => {

@@ -1,6 +1,7 @@
 export { ETHERNET_OVERHEAD, ethernetBytes, IP_UDP_HEADERS, Pacer, queueRate } from './send/pacer.ts';
 export { type Departure, SendMachine } from './send/machine.ts';
 export { sendArenaBytes } from './send/types.ts';
+export type { MonotonicNs } from './stopwatch.ts';
 export type {
   ObjectSource,
   PassOrder,

@@ -25,6 +25,8 @@ export interface LinkSink extends DatagramSink, IoChoice {
 }
 
 export interface LinkSource extends DatagramSource, IoChoice {
+  /** Native only: nanoseconds spent in receiving so far. */
+  readonly receiveNs?: number;
   /** Native only: blocks the calling thread for at most `timeoutMs`. See `NativeSource`. */
   receiveOnce?(timeoutMs: number): ReceivedBatch | undefined;
 }

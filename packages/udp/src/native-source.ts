@@ -58,6 +58,8 @@ export class NativeSource implements DatagramSource {
   readonly #drops: DropCounter;
   /** The port it is bound to. */
   readonly port: number;
+  /** Nanoseconds spent in receiving so far. */
+  receiveNs = 0;
   #watch: { close(): void } | undefined;
   #open = true;
 
@@ -170,7 +172,9 @@ export class NativeSource implements DatagramSource {
 
   /** Fills the batch without waiting; returns the number of receives. */
   #receive(): number {
+    const began = performance.now();
     const got = sys.recvmmsg(this.#fd, this.#vectorAddress, VECTOR, MSG_DONTWAIT, null);
+    this.receiveNs += (performance.now() - began) * 1e6;
     if (got <= 0) {
       const errno = got < 0 ? lastErrno() : ERRNO.EAGAIN;
       if (errno === ERRNO.EAGAIN || errno === ERRNO.EINTR) return 0;

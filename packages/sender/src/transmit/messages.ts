@@ -59,6 +59,8 @@ export interface TransmitStatus {
   readonly counters: SendCounters;
   readonly stalls: number;
   readonly stalledNs: number;
+  /** Nanoseconds that each stop of the worker has taken. */
+  readonly stageNs: Readonly<Record<string, number>>;
   /** Sends that the kernel refused and that were tried again. */
   readonly sendErrors: number;
   /** Why the kernel takes nothing just now; undefined while it does. */

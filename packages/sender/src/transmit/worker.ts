@@ -82,6 +82,7 @@ class Transmitter {
   readonly #clock = new ClockWatch();
   readonly #sleep = new Int32Array(new SharedArrayBuffer(4));
   #sendErrors = 0;
+  #departNs = 0;
   /** Why the kernel takes nothing just now. */
   #refusal: string | undefined;
   #paused = false;
@@ -105,7 +106,9 @@ class Transmitter {
       if (batch === undefined) await this.#idle(at, seen);
       else {
         await this.#until(at);
+        const began = nowNs();
         await this.#send(batch);
+        this.#departNs += nowNs() - began;
       }
     }
     this.#sink.close();
@@ -158,7 +161,8 @@ class Transmitter {
     }
     const { counters, pending, stalls, tsi } = this.#machine;
     const status = { tsi, pending, counters: { ...counters }, stalls: stalls.count, stalledNs: stalls.ns };
-    tell({ type: 'status', status: { ...status, sendErrors: this.#sendErrors, refusal: this.#refusal } });
+    const stageNs = { ...this.#machine.stageNs, depart: this.#departNs };
+    tell({ type: 'status', status: { ...status, stageNs, sendErrors: this.#sendErrors, refusal: this.#refusal } });
   }
 
   /** Nothing to send until `at`: lets the event loop run, and wakes on a message. */
@@ -227,6 +231,7 @@ const machine = new SendMachine(
       tell(event.type === 'pass-failed' ? { ...event, reason: String(event.error) } : event);
     },
     arena: Arena.create(sendArenaBytes(settings)),
+    clock: nowNs,
   },
 );
 tell({ type: 'ready', io: sink.io, why: `${sink.why}; ${tags.why}` });

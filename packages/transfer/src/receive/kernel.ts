@@ -2,7 +2,9 @@ import { type Arena, openKernel } from '@sluice/wasm';
 import type { Authenticator, Verdict } from '@sluice/ports';
 import { TAG_BYTES, TAG_JOB_WORDS } from '@sluice/ports';
 import { LINK_KERNEL } from '../kernel.wasm.ts';
+import type { Stopwatch } from '../stopwatch.ts';
 import { BlockCache, CACHE_ENTRIES } from './cache.ts';
+import type { ReceiveStop } from './types.ts';
 
 /** What kernel/kernel.ts exports for receiving. */
 interface Exports {
@@ -98,9 +100,11 @@ export class ReceiveKernel {
   }
 
   /** First half of admitting: header compares, replay window, and the tags of what passes. How many were checked. */
-  admit(count: number, authenticator: Authenticator): number {
+  admit(count: number, authenticator: Authenticator, watch: Stopwatch<ReceiveStop>): number {
     const candidates = this.#exports.admit(count);
+    watch.lap('admit');
     authenticator.tags(this.#arena.bytes, this.#jobs, candidates);
+    watch.lap('tag');
     return candidates;
   }
 

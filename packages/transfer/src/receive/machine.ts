@@ -18,7 +18,9 @@ import { HOST, PLACE, ReceiveKernel } from './kernel.ts';
 import type { ReceivingObject } from './object.ts';
 import { Placement } from './placement.ts';
 import { type ChannelState, ReceiveSession, type ToiEntry } from './session.ts';
-import { receiveArenaBytes, type ReceiveCounters, type ReceiveLimits, type ReceiveParts } from './types.ts';
+import { Stopwatch } from '../stopwatch.ts';
+import { RECEIVE_STOPS, receiveArenaBytes, type ReceiveStop } from './types.ts';
+import type { ReceiveCounters, ReceiveLimits, ReceiveParts } from './types.ts';
 import { ReplayWindow, WINDOW_BYTES } from './window.ts';
 
 /** The previous live session stays open that long (PROTOCOL.md S-3). */
@@ -62,6 +64,7 @@ export class ReceiveMachine {
   readonly #limits: ReceiveLimits;
   readonly #arena: Arena;
   readonly #placement: Placement;
+  readonly #watch: Stopwatch<ReceiveStop>;
   readonly #kernel: ReceiveKernel | undefined;
   /** Addresses of replay windows that are nobody's. */
   readonly #windows: number[];
@@ -82,6 +85,7 @@ export class ReceiveMachine {
     this.#limits = limits;
     const arena = parts.arena ?? Arena.create(receiveArenaBytes(limits), true);
     this.#arena = arena;
+    this.#watch = new Stopwatch(RECEIVE_STOPS, parts.clock);
     this.#kernel = parts.arena === undefined ? undefined : ReceiveKernel.open(arena);
     this.#placement = new Placement(arena, parts, limits, this.counters, this.#kernel?.cache);
     this.#windows = Array.from({ length: SESSIONS }, () => arena.take(WINDOW_BYTES));
@@ -91,6 +95,11 @@ export class ReceiveMachine {
   /** Where batches are described before `receiveRuns`, if the kernel is there: three words a run, as `kernel.ts` says. */
   get runs(): Uint32Array | undefined {
     return this.#kernel?.runs;
+  }
+
+  /** Nanoseconds that each stop has taken for batches so far, where there is a clock. */
+  get stageNs(): Readonly<Record<ReceiveStop, number>> {
+    return this.#watch.ns;
   }
 
   /** The highest live TSI accepted. */
@@ -129,18 +138,21 @@ export class ReceiveMachine {
   receiveRuns(count: number, now: number, tap?: (batch: JudgedBatch) => void): number {
     const kernel = this.#kernel;
     if (kernel === undefined) throw new Error('there is no kernel to judge batches');
+    this.#watch.start();
     const datagrams = kernel.split(count);
+    this.#watch.lap('split');
     const followed = this.#followed;
     this.#latest = undefined;
     let candidates = 0;
     if (followed === undefined) kernel.codes.fill(HOST, 0, datagrams);
-    else candidates = kernel.admit(datagrams, followed.session.authenticator(followed.key));
+    else candidates = kernel.admit(datagrams, followed.session.authenticator(followed.key), this.#watch);
     if (followed !== undefined && candidates > 0) followed.session.lastSeen = now;
     for (let i = kernel.place(0, datagrams); i < datagrams; i = kernel.place(i + 1, datagrams)) {
       const verdict = this.#judge(kernel, i, now);
       if (tap !== undefined) this.#ours[i] = verdict;
     }
     kernel.drain(this.counters.verdicts);
+    this.#watch.lap('gather');
     if (tap !== undefined) this.#show(kernel, datagrams, tap);
     if (candidates === 0) this.#followLatest(kernel);
     return datagrams;
@@ -166,7 +178,9 @@ export class ReceiveMachine {
     } else {
       const object = kernel.cache.owner(toi, sbn);
       if (object === undefined) throw new Error("the kernel made a block whole that is nobody's");
+      this.#watch.lap('gather');
       verdict = this.#placement.finish(object, sbn);
+      this.#watch.lap('recover');
     }
     this.#count(verdict);
     return verdict;

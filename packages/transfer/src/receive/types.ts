@@ -2,6 +2,7 @@ import type { ContentType } from '@sluice/alc';
 import type { Codec } from '@sluice/fec';
 import type { DatagramCode, Digest, LinkKey, Sha256, Verdict } from '@sluice/ports';
 import type { Arena } from '@sluice/wasm';
+import type { MonotonicNs } from '../stopwatch.ts';
 
 /** An object as its FDT names it, with the channel by whose key it came. */
 export interface ObjectInfo {
@@ -70,7 +71,13 @@ export interface ReceiveParts {
    * Without one the machine makes its own, and every datagram is judged one by one.
    */
   readonly arena?: Arena;
+  /** Times the stops, for who wants to know. */
+  readonly clock?: MonotonicNs;
 }
+
+/** What the receiving half spends its time on. */
+export const RECEIVE_STOPS = ['split', 'admit', 'tag', 'gather', 'recover'] as const;
+export type ReceiveStop = (typeof RECEIVE_STOPS)[number];
 
 /** Tables of codec and kernel, replay windows, symbols being recovered. */
 const KERNEL_BYTES = 8 * 2 ** 20;

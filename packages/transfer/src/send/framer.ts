@@ -11,7 +11,8 @@ import { type Partition, partition, repairCount } from '@sluice/fec';
 import { TAG_BYTES } from '@sluice/ports';
 import type { Arena } from '@sluice/wasm';
 import type { SendKernel } from './kernel.ts';
-import type { ObjectSource, SendCounters, SendObject, SendParts, SendSettings } from './types.ts';
+import type { Stopwatch } from '../stopwatch.ts';
+import type { ObjectSource, SendCounters, SendObject, SendParts, SendSettings, SendStop } from './types.ts';
 
 /** Stands for the sequence number until `SendSession` gives one at departure. */
 const UNSEALED = 1;
@@ -75,6 +76,7 @@ export class Framer {
   readonly #esis: number;
   readonly #outs: number;
   readonly #repair: Uint8Array;
+  readonly #watch: Stopwatch<SendStop>;
 
   constructor(
     settings: SendSettings,
@@ -82,7 +84,9 @@ export class Framer {
     counters: SendCounters,
     arena: Arena,
     kernel: SendKernel | undefined,
+    watch: Stopwatch<SendStop>,
   ) {
+    this.#watch = watch;
     this.#settings = settings;
     this.#parts = parts;
     this.#counters = counters;
@@ -109,8 +113,10 @@ export class Framer {
     const size = this.#settings.symbolBytes;
     const source = this.#arena.view(this.#source, ref.k * size);
     const bytes = blockBytes(ref.partition, ref.sbn);
+    this.#watch.start();
     from.read(ref.object.digest, blockOffset(ref.partition, ref.sbn), source.subarray(0, bytes));
     source.fill(0, bytes);
+    this.#watch.lap('read');
     const sources =
       this.#kernel === undefined || this.#codec === undefined
         ? this.#plain(ref, tsi, asid, slots, order, source)
@@ -136,8 +142,10 @@ export class Framer {
       ...([slots, this.datagramBytes, this.#order, this.#esis, esis.length, this.#source, symbolBytes, k] as const),
       ...([tsi, toi, asid, sbn, this.#outs] as const),
     );
+    this.#watch.lap('frame');
     const outs = words.subarray(this.#outs >>> 2, (this.#outs >>> 2) + esis.length);
     codec.encodeAt(this.#source, k, symbolBytes, symbolBytes, esis, outs);
+    this.#watch.lap('protect');
     return sources;
   }
 
@@ -146,6 +154,7 @@ export class Framer {
     const size = this.#settings.symbolBytes;
     const into = this.#arena.bytes;
     this.#parts.codec.encode(source, ref.k, size, ref.esis, this.#repair);
+    this.#watch.lap('protect');
     ref.esis.forEach((esi, j) => {
       const slot = order[j];
       if (slot === undefined) throw new Error('a symbol without a slot');
@@ -154,6 +163,7 @@ export class Framer {
       into.fill(0, at + TAG_OFFSET, at + TAG_OFFSET + TAG_BYTES);
       into.set(this.#repair.subarray(j * size, (j + 1) * size), at + HEADER_BYTES);
     });
+    this.#watch.lap('frame');
     return ref.esis.reduce((sum, esi) => sum + (esi < ref.k ? 1 : 0), 0);
   }
 

@@ -5,6 +5,7 @@ import { openSendKernel } from './kernel.ts';
 import { announce, type OnAirFdt, Pass, type Run, type Step } from './pass.ts';
 import { BATCH_MAX, Pacer } from './pacer.ts';
 import { Sealer, SendSession } from './session.ts';
+import { Stopwatch } from '../stopwatch.ts';
 import {
   FDT_INTERVAL_NS,
   NS_PER_MS,
@@ -13,8 +14,10 @@ import {
   type SendCounters,
   type SendObject,
   type SendParts,
+  SEND_STOPS,
   sendArenaBytes,
   type SendSettings,
+  type SendStop,
   slotBytes,
 } from './types.ts';
 
@@ -71,6 +74,7 @@ export class SendMachine {
   #onAir: readonly OnAirFdt[] = [];
   readonly #arena: Arena;
   readonly #sealer: Sealer | undefined;
+  readonly #watch: Stopwatch<SendStop>;
   /** Addresses of the slots of two runs: one leaves while the next is made. */
   readonly #buffers: readonly [number, number];
   #turn = 0;
@@ -81,10 +85,11 @@ export class SendMachine {
     this.#settings = settings;
     this.#parts = parts;
     this.#session = new SendSession(tsi, keys);
+    this.#watch = new Stopwatch(SEND_STOPS, parts.clock);
     const arena = parts.arena ?? Arena.create(sendArenaBytes(settings), true);
     const kernel = parts.arena === undefined ? undefined : openSendKernel(arena);
     this.#arena = arena;
-    this.#framer = new Framer(settings, parts, this.counters, arena, kernel);
+    this.#framer = new Framer(settings, parts, this.counters, arena, kernel, this.#watch);
     this.#sealer = kernel === undefined ? undefined : new Sealer(arena, kernel, BATCH_MAX);
     this.#pacer = new Pacer(settings.rate, this.#framer.datagramBytes);
     this.#heartbeatAt = arena.take(HEARTBEAT_SYMBOLS * this.#framer.datagramBytes);
@@ -98,6 +103,11 @@ export class SendMachine {
   /** True when the session's numbers are worn: `roll` before much more is sent. */
   get worn(): boolean {
     return (this.#rolled ?? this.#session).worn;
+  }
+
+  /** Nanoseconds that each stop has taken so far, where there is a clock. */
+  get stageNs(): Readonly<Record<SendStop, number>> {
+    return this.#watch.ns;
   }
 
   /** Link time of one datagram at the ceiling, nanoseconds; 0 without one. */
@@ -181,8 +191,10 @@ export class SendMachine {
     const count = Math.min(this.#pacer.batch(run.spacingNs), run.count - active.gone);
     const start = run.slots + active.gone * size;
     const bytes = this.#arena.view(start, count * size);
+    this.#watch.start();
     if (this.#sealer === undefined) this.#sealed(bytes, run.session, run.asid);
     else run.session.sealRun(start, size, count, run.asid, this.#sealer);
+    this.#watch.lap('tag');
     active.gone += count;
     if (active.gone === run.count) this.#finishRun(active, run);
     return this.#leave(bytes, at, run.spacingNs);

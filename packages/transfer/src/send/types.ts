@@ -2,6 +2,7 @@ import type { ContentType } from '@sluice/alc';
 import type { Codec, FecProfile } from '@sluice/fec';
 import type { Digest } from '@sluice/ports';
 import type { Arena } from '@sluice/wasm';
+import type { MonotonicNs } from '../stopwatch.ts';
 
 /** One object to send: its bytes are asked of the `ObjectSource` by digest. */
 export interface SendObject {
@@ -59,7 +60,13 @@ export interface SendParts {
   /** Sender time, Unix seconds: for EXT_TIME and FDT Expires. */
   readonly wallSeconds: () => number;
   readonly onEvent: (event: SendEvent) => void;
+  /** Times the stops, for who wants to know. */
+  readonly clock?: MonotonicNs;
 }
+
+/** What the sending half spends its time on. */
+export const SEND_STOPS = ['read', 'frame', 'protect', 'tag'] as const;
+export type SendStop = (typeof SEND_STOPS)[number];
 
 export type SendEvent =
   | {
