@@ -6,18 +6,24 @@ import type { Location } from './beneath.ts';
 import { shown } from './scan.ts';
 import type { Scan } from './scan.ts';
 
+/** Plain files of one size. The first `hashed` of them are known by their digests. */
+interface SameSize {
+  readonly files: Location[];
+  readonly byDigest: Map<Digest, Location>;
+  hashed: number;
+}
+
 /** Finds bytes of a scanned bundle by digest. */
 export class Content {
   readonly #scan: Scan;
-  readonly #filesBySize = new Map<number, Location[]>();
-  readonly #fileDigests = new Map<string, Digest>();
+  readonly #filesBySize = new Map<number, SameSize>();
 
   constructor(scan: Scan) {
     this.#scan = scan;
     for (const file of scan.files) {
       const same = this.#filesBySize.get(file.size);
-      if (same === undefined) this.#filesBySize.set(file.size, [file]);
-      else same.push(file);
+      if (same === undefined) this.#filesBySize.set(file.size, { files: [file], byDigest: new Map(), hashed: 0 });
+      else same.files.push(file);
     }
   }
 
@@ -35,10 +41,12 @@ export class Content {
         `${shown(blob.path)} has ${blob.size} bytes where ${of} says ${size}; make the bundle again.`,
       );
     }
-    const candidates = this.#filesBySize.get(size) ?? [];
-    if (candidates.length === 1 && candidates[0] !== undefined) return ok(candidates[0]);
-    for (const file of candidates) if ((await this.#digestOf(file)) === digest) return ok(file);
-    return this.#missing(digest, of);
+    const same = this.#filesBySize.get(size);
+    if (same === undefined) return this.#missing(digest, of);
+    const [only] = same.files;
+    if (same.files.length === 1 && only !== undefined) return ok(only);
+    const file = await this.#search(same, digest);
+    return file === undefined ? this.#missing(digest, of) : ok(file);
   }
 
   /** The bytes of a manifest, hashed and compared. Refuses as `locate`, and with `digest-mismatch`. */
@@ -49,12 +57,18 @@ export class Content {
     return checkDigest(bytes, digest, location.value);
   }
 
-  async #digestOf(file: Location): Promise<Digest> {
-    const known = this.#fileDigests.get(file.path);
-    if (known !== undefined) return known;
-    const digest = await hashOf(this.#scan.root.read(file));
-    this.#fileDigests.set(file.path, digest);
-    return digest;
+  /** Hashes on from where the last search ended, so that every file is hashed once however many are looked for. */
+  async #search(same: SameSize, digest: Digest): Promise<Location | undefined> {
+    for (;;) {
+      const known = same.byDigest.get(digest);
+      const at = same.hashed;
+      const next = same.files[at];
+      if (known !== undefined || next === undefined) return known;
+      const found = await hashOf(this.#scan.root.read(next));
+      if (!same.byDigest.has(found)) same.byDigest.set(found, next);
+      // Another search may have come by meanwhile.
+      same.hashed = Math.max(same.hashed, at + 1);
+    }
   }
 
   #missing(digest: Digest, of: string): Result<never> {
