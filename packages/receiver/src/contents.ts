@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { open, readFile } from 'node:fs/promises';
 import { PACK_BYTES_LIMIT, readPack, type TransportObject } from '@sluice/bundle';
 import { type BlobStore, type Digest, ok, refuse, type Result } from '@sluice/ports';
 import type { SpooledObject } from './inventory.ts';
+import { openSpooled, readSpooled } from './spooled.ts';
 
 /** Where a content blob of a bundle lies: a file of its own in the spool, inside a pack there, or in the store already. */
 export type BlobPlace =
@@ -18,7 +18,7 @@ const hashOf = (bytes: Uint8Array): Digest => `sha256:${createHash('sha256').upd
 /** True when the file holds what the object's digest says. */
 export async function holds(object: SpooledObject): Promise<boolean> {
   const hash = createHash('sha256');
-  const file = await open(object.path, 'r');
+  const file = await openSpooled(object.path);
   try {
     if ((await file.stat()).size !== object.size) return false;
     const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
@@ -86,7 +86,7 @@ export class Contents {
     const place = this.places.get(digest);
     if (place === undefined || place.size > limit) return undefined;
     if (place.type === 'stored') return this.#store.readVerified(digest, limit);
-    if (place.type === 'file') return readFile(place.object.path);
+    if (place.type === 'file') return readSpooled(place.object.path);
     const members = await packMembers(place.object);
     return members.ok ? members.value.find((member) => member.digest === digest)?.bytes : undefined;
   }
@@ -98,7 +98,7 @@ export async function packMembers(
 ): Promise<Result<readonly { readonly digest: Digest; readonly bytes: Uint8Array }[]>> {
   if (object.size > PACK_BYTES_LIMIT)
     return refuse('tar-malformed', `pack ${object.digest} is larger than a pack may be`);
-  const members = readPack(await readFile(object.path));
+  const members = readPack(await readSpooled(object.path));
   if (!members.ok) return members;
   for (const { digest, bytes } of members.value) {
     if (hashOf(bytes) !== digest) {

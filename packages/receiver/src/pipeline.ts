@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import {
   checkChain,
   parseEnvelope,
@@ -27,6 +26,7 @@ import type { Gate } from './gates.ts';
 import { Inventory, type SpooledObject } from './inventory.ts';
 import { type OpenBundle, OpenBundles } from './open-bundles.ts';
 import { storeBundle } from './publish.ts';
+import { isSpoolPath, readSpooled } from './spooled.ts';
 import type { Quarantine } from './quarantine.ts';
 import { Turns } from './turns.ts';
 import { type VerifiedBundle, verifyBundle } from './verify.ts';
@@ -87,6 +87,11 @@ export class ReceiverPipeline {
   /** A whole object lies in the spool. */
   async object(object: SpooledObject): Promise<void> {
     if (!this.#parts.channels.has(object.channel)) return;
+    if (!isSpoolPath(object)) {
+      const { channel, digest, path } = object;
+      this.#parts.logger.error({ channel, object: digest, path }, 'link names a file that is none of its spool');
+      return;
+    }
     this.#inventory.add(object);
     if (object.contentType === STATEMENT_TYPE) await this.#judge(object);
     else {
@@ -137,7 +142,7 @@ export class ReceiverPipeline {
       this.#again(object);
       return;
     }
-    const bytes = await readFile(object.path);
+    const bytes = await readSpooled(object.path);
     const transport = verifyTransport(bytes, context);
     if (transport.ok) {
       // Refused by another channel, before its number counted, it is still new to its own.
@@ -196,7 +201,7 @@ export class ReceiverPipeline {
       this.#again(object);
       return;
     }
-    const release = this.#judged(await readFile(object.path), bundle.transport);
+    const release = this.#judged(await readSpooled(object.path), bundle.transport);
     if (!release.ok) {
       await this.#refuseBundle(bundle.transport, release.error);
       return;
@@ -337,7 +342,8 @@ export class ReceiverPipeline {
   /** Into quarantine: the statements with the reason; of the rest nothing is kept. */
   async #refuse(id: Digest, channel: string, refusal: Refusal, statements: readonly SpooledObject[]): Promise<void> {
     const { ledger, logger, quarantine } = this.#parts;
-    await quarantine.keep(id, channel, refusal, statements);
+    const small = statements.filter(({ size }) => size <= this.#parts.statementBytes);
+    await quarantine.keep(id, channel, refusal, small);
     ledger.quarantine({ id, channel }, refusal.code, refusal.detail);
     logger.error({ bundle: id, channel, code: refusal.code, detail: refusal.detail }, 'quarantined');
     for (const object of statements) this.#settle(object);

@@ -1,7 +1,8 @@
-import { copyFile, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Digest, hexOf, type Refusal } from '@sluice/ports';
 import type { SpooledObject } from './inventory.ts';
+import { readSpooled } from './spooled.ts';
 import { Turns } from './turns.ts';
 
 /** Names of refused bundles; whatever else lies in the directory is not ours. */
@@ -27,7 +28,8 @@ export class Quarantine {
   async #keep(id: Digest, channel: string, refusal: Refusal, statements: readonly SpooledObject[]): Promise<void> {
     const place = join(this.#directory, hexOf(id));
     await mkdir(place, { recursive: true, mode: 0o750 });
-    for (const { digest, path } of statements) await copyFile(path, join(place, `${hexOf(digest)}.dsse.json`));
+    for (const { digest, path } of statements)
+      await writeFile(join(place, `${hexOf(digest)}.dsse.json`), await readSpooled(path));
     const reason = { bundle: id, channel, code: refusal.code, detail: refusal.detail, at: new Date().toISOString() };
     await writeFile(join(place, 'reason.json'), `${JSON.stringify(reason, undefined, 2)}\n`);
     await this.#prune(hexOf(id));

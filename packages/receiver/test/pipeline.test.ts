@@ -1,6 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { rmSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type Bundle, digestOf, fileOf, seal } from './bundles.ts';
 import { expectRefused, Receiver } from './receiver.ts';
@@ -319,11 +317,7 @@ describe('link', () => {
     const bundle = seal({ sequence: 1, blobs: [large()] });
     await receiver.statements(bundle);
     const [blob] = bundle.objects as [Bundle['release']];
-    const gone = join(receiver.dir, 'spool', 'gone');
-    rmSync(gone, { force: true });
-    const { digest, contentType } = blob;
-    const size = blob.bytes.length;
-    await receiver.pipeline.object({ channel: 'prod', key: 'k', digest, size, contentType, path: gone });
+    await receiver.pipeline.object(receiver.named(blob));
     await receiver.settled();
     expect(receiver.state(bundle.id)).toBe('receiving');
     expect(receiver.log.some((line) => line.includes('ENOENT'))).toBe(true);

@@ -57,7 +57,7 @@ export class Receiver {
     this.store = store;
     this.#options = options;
     this.ledger = new ReceiverLedger(join(dir, 'state', 'ledger.sqlite'));
-    mkdirSync(join(dir, 'spool'));
+    for (const channel of ['prod', 'lab', 'dev']) mkdirSync(join(dir, 'spool', channel), { recursive: true });
     this.#pipeline = this.#begin();
     onTestFinished(async () => {
       await this.settled();
@@ -103,18 +103,20 @@ export class Receiver {
   }
 
   #path(channel: string, key: string): string {
-    return join(this.dir, 'spool', `${channel}-${key}`);
+    return join(this.dir, 'spool', channel, `${key}.blob.whole`);
+  }
+
+  /** What link says of a piece that lies whole in its spool. */
+  named({ digest, bytes, contentType }: Piece, channel = 'prod'): SpooledObject {
+    const key = `${hexOf(digest)}-${bytes.length}-1408-200`;
+    return { channel, key, digest, size: bytes.length, contentType, path: this.#path(channel, key) };
   }
 
   /** A piece lies whole in link's spool, as it is or with other bytes or another size than it should have. */
   async arrive(piece: Piece, over: { readonly channel?: string; readonly lie?: Uint8Array } = {}): Promise<void> {
-    const { digest, contentType } = piece;
     const bytes = over.lie ?? piece.bytes;
-    const channel = over.channel ?? 'prod';
-    const key = `${hexOf(digest)}-${bytes.length}`;
-    const path = this.#path(channel, key);
-    writeFileSync(path, bytes);
-    const object: SpooledObject = { channel, key, digest, size: bytes.length, contentType, path };
+    const object = this.named({ ...piece, bytes }, over.channel);
+    writeFileSync(object.path, bytes);
     await this.#pipeline.object(object);
   }
 
@@ -147,7 +149,7 @@ export class Receiver {
   }
 
   spooled(): string[] {
-    return readdirSync(join(this.dir, 'spool'));
+    return ['prod', 'lab'].flatMap((channel) => readdirSync(join(this.dir, 'spool', channel)));
   }
 
   /** Names of the blobs in the store. */

@@ -1,0 +1,30 @@
+import { constants } from 'node:fs';
+import { open, type FileHandle } from 'node:fs/promises';
+import { hexOf } from '@sluice/ports';
+import type { SpooledObject } from './inventory.ts';
+
+/**
+ * True when the path is what an object of this channel, digest and size has in a spool. Link parses what strangers send:
+ * were it taken over, its word must not be enough to have another file opened, copied or moved.
+ */
+export function isSpoolPath({ channel, key, digest, size, path }: SpooledObject): boolean {
+  const [directory, name] = path.split('/').slice(-2);
+  if (directory !== channel || !path.startsWith('/')) return false;
+  const shape = /^([0-9a-f]{64})-(\d{1,13})-\d{1,4}-\d{1,3}$/.exec(key);
+  if (shape?.[1] !== hexOf(digest) || Number(shape[2]) !== size) return false;
+  return name === `${key}.statement.whole` || name === `${key}.pack.whole` || name === `${key}.blob.whole`;
+}
+
+/** Opens a file of the spool: no link in its place is followed, no pipe waited for. */
+export async function openSpooled(path: string): Promise<FileHandle> {
+  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  if ((await file.stat()).isFile()) return file;
+  await file.close();
+  throw Object.assign(new Error(`${path} is no regular file`), { code: 'ENOTSUP' });
+}
+
+/** The bytes of a file of the spool. */
+export async function readSpooled(path: string): Promise<Uint8Array> {
+  await using file = await openSpooled(path);
+  return await file.readFile();
+}
