@@ -131,8 +131,11 @@ describe('an outage', () => {
     const blocks = 11;
     const air = new Air({ rate: Infinity, groupBytes: (blocks * n + 7) * (256 + HEADER_BYTES) });
     air.machine.submit(air.order([60 * 200 * 256]));
-    const sbns = air.run().flatMap(({ toi, sbn }) => (toi === 5 ? [sbn] : []));
+    const symbols = air.run().filter(({ toi }) => toi === 5);
+    const sbns = symbols.map(({ sbn }) => sbn);
     expect(sbns).toHaveLength(60 * n);
+    // Full groups are not spread over time: memory is the limit, not the outage.
+    expect(new Set(symbols.slice(0, 5 * blocks * n).map(({ at }) => at)).size).toBe(1);
     for (let first = 0; first < 60; first += blocks) {
       const group = new Set(sbns.slice(first * n, (first + blocks) * n));
       const want = Array.from({ length: Math.min(blocks, 60 - first) }, (_, i) => first + i);

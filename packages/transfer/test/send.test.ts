@@ -235,6 +235,18 @@ describe('a pass', () => {
     }
   });
 
+  it.each([false, true])(
+    'pads the last symbol of an object with zeros, whatever went before (kernel: %s)',
+    (kernel) => {
+      const air = new Air({ kernel });
+      const order = air.order([2 * 256, 257]);
+      air.machine.submit(order);
+      const padded = symbolsOf(air.run(), 6).find(({ esi }) => esi === 1)!;
+      expect(padded.bytes[HEADER_BYTES]).not.toBe(0);
+      expect(padded.bytes.subarray(HEADER_BYTES + 1).every((byte) => byte === 0)).toBe(true);
+    },
+  );
+
   it('tells how far it is, then that it is done', () => {
     const air = new Air({ rate: 1e7 });
     air.machine.submit(air.order([300_000, 500], { bundle: 'x', pass: 3 }));
