@@ -1,6 +1,6 @@
 import { hexOf, isDigest, ok } from '@sluice/ports';
 import type { Digest, Result } from '@sluice/ports';
-import { malformed, TAR_BLOCK, tarChecksum, tarPadding, tarTrailer, ustarHeader } from './tar.ts';
+import { malformed, TAR_BLOCK, tarChecksum, tarPadding, tarTrailer, ustarHeader, writeOctal } from './tar.ts';
 
 /** Blobs below this size, in bytes, travel in packs (PROTOCOL.md O-3). */
 export const PACK_MEMBER_LIMIT = 256 * 1024;
@@ -40,13 +40,9 @@ export function packHeader(digest: Digest, size: number): Uint8Array {
     header[NAME_AT + i] = unit;
     sum += unit;
   }
-  const octal = (at: number, digits: number, value: number): void => {
-    for (let [i, rest] = [digits - 1, value]; i >= 0; i -= 1, rest = Math.floor(rest / 8))
-      header[at + i] = ZERO + (rest % 8);
-  };
-  octal(SIZE_AT, SIZE_DIGITS, size);
+  writeOctal(header, SIZE_AT, SIZE_DIGITS, size);
   for (let i = 0; i < SIZE_DIGITS; i += 1) sum += (header[SIZE_AT + i] ?? ZERO) - ZERO;
-  octal(SUM_AT, SUM_DIGITS, sum);
+  writeOctal(header, SUM_AT, SUM_DIGITS, sum);
   return header;
 }
 

@@ -23,6 +23,7 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const OCTAL_SIZE_LIMIT = 8 ** 11;
 const USTAR_NAME_BYTES = 100;
+const MAGIC = encoder.encode('ustar\u000000');
 
 /**
  * Why `path` may not name something inside a directory, or undefined when it may: relative, segments of 1 to 255 bytes, none of them `.` or `..`,
@@ -66,20 +67,23 @@ interface UstarFields {
 /** One ustar header block: uid, gid and mtime 0, no owner names. */
 export function ustarHeader({ name, size, typeflag, mode }: UstarFields): Uint8Array {
   const header = new Uint8Array(TAR_BLOCK);
-  const octal = (offset: number, digits: number, value: number): void => {
-    header.set(encoder.encode(value.toString(8).padStart(digits, '0')), offset);
-  };
   header.set(name.subarray(0, USTAR_NAME_BYTES), 0);
-  octal(100, 7, mode);
-  octal(108, 7, 0);
-  octal(116, 7, 0);
-  octal(124, 11, size);
-  octal(136, 11, 0);
-  header.set(encoder.encode(typeflag), 156);
-  header.set(encoder.encode('ustar\u000000'), 257);
-  octal(148, 6, tarChecksum(header));
-  header.set([0, 0x20], 154);
+  writeOctal(header, 100, 7, mode);
+  writeOctal(header, 108, 7, 0);
+  writeOctal(header, 116, 7, 0);
+  writeOctal(header, 124, 11, size);
+  writeOctal(header, 136, 11, 0);
+  header[156] = typeflag.charCodeAt(0);
+  header.set(MAGIC, 257);
+  writeOctal(header, 148, 6, tarChecksum(header));
+  header[155] = 0x20;
   return header;
+}
+
+/** A number in `digits` octal digits, with leading zeros. */
+export function writeOctal(header: Uint8Array, offset: number, digits: number, value: number): void {
+  for (let [i, rest] = [digits - 1, value]; i >= 0; i -= 1, rest = Math.floor(rest / 8))
+    header[offset + i] = 0x30 + (rest % 8);
 }
 
 /** One pax record, `LENGTH KEY=VALUE\n`, where LENGTH counts itself. */

@@ -49,7 +49,7 @@ function underItsName(path: string): { readonly path: string; readonly remove: (
 async function post(
   socketPath: string,
   path: string,
-  body: AsyncIterable<Uint8Array>,
+  body: Iterable<Uint8Array>,
 ): Promise<{ readonly status: number; readonly body: string }> {
   const sending = request({
     socketPath,

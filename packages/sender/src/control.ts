@@ -3,7 +3,7 @@ import type { Logger, Shutdown } from '@sluice/base';
 import { HttpProblem, startControl } from '@sluice/chassis';
 import type { SenderLedger } from '@sluice/ledger';
 import { OperationalError } from '@sluice/ports';
-import { type Intake, receiveSubmitStream } from '@sluice/sources';
+import type { Intake, ReceptionPlaces, Submission } from '@sluice/sources';
 import type { SenderConfig } from './config.ts';
 import type { PipelineParts } from './pipeline.ts';
 
@@ -46,7 +46,8 @@ export async function startControlSocket(
           const filled = (): void => {
             kept = true;
           };
-          const fill = (directory: string) => receiveSubmitStream(request.body, directory, pipeline.scanLimits);
+          const fill = (places: ReceptionPlaces, submission: Submission) =>
+            pipeline.intake.receive(request.body, places, submission);
           const outcome = await intake.receive(name, fill, filled).catch((error: unknown) => unavailable(error, kept));
           if ('code' in outcome) return reply.code(503).send(outcome);
           if (!outcome.ok) return reply.code(422).send({ status: 'refused', ...outcome.error });

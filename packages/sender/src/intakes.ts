@@ -82,11 +82,12 @@ async function openIntake(
     );
     shutdown.add('inbox', () => running);
   }
-  if (channel.s3 !== undefined) startS3(channel, channel.s3, intake, pipeline, { ...parts, onFailure });
+  if (channel.s3 !== undefined) startS3(config, channel, channel.s3, intake, pipeline, { ...parts, onFailure });
   return intake;
 }
 
 function startS3(
+  config: SenderConfig,
   channel: ChannelConfig,
   source: NonNullable<ChannelConfig['s3']>,
   intake: Intake,
@@ -113,7 +114,8 @@ function startS3(
     prefix,
     intake,
     seen: ledger,
-    limits: pipeline.scanLimits,
+    entries: config.limits.bundleEntries,
+    receive: (stream, places, submission) => pipeline.intake.receive(stream, places, submission),
     onFailure,
   });
   const polled = schedule(source.schedule, () => prefixSource.poll(), { name: `s3-${channel.name}`, logger });

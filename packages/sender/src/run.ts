@@ -1,17 +1,29 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { createNotifier, digestOfConfig, installShutdown, loadConfig, startWatchdog } from '@sluice/base';
+import {
+  createNotifier,
+  digestOfConfig,
+  installShutdown,
+  loadConfig,
+  type Logger,
+  type Shutdown,
+  startWatchdog,
+} from '@sluice/base';
 import { createHealth, createLogger, createMetrics, type Page, type PageRequest, startHttp } from '@sluice/chassis';
 import { SenderLedger } from '@sluice/ledger';
 import type { Digest } from '@sluice/ports';
 import { openFsStore } from '@sluice/store';
 import { unixDatagramSend } from '@sluice/udp';
-import { senderConfig } from './config.ts';
+import { type SenderConfig, senderConfig } from './config.ts';
 import { startControlSocket } from './control.ts';
+import { IntakeThread } from './intake/thread.ts';
 import { openIntakes } from './intakes.ts';
 import { addChecks, addMetrics, statusOf, Telemetry } from './observe.ts';
 import type { PipelineParts } from './pipeline.ts';
 import { Transmission, unixSeconds } from './transmission.ts';
+
+/** Deepest nesting of directories in a bundle. */
+const DEEPEST = 32;
 
 /** What `sluice sender --config FILE` does. */
 export async function runSender(configFile: string): Promise<void> {
@@ -29,13 +41,22 @@ export async function runSender(configFile: string): Promise<void> {
   const store = await openFsStore(storeRoot);
   const configDigest = digestOfConfig(config);
   const telemetry = new Telemetry();
-  const transmission = new Transmission({ config, ledger, logger, telemetry, shutdown, storeRoot, configDigest });
+  const intake = startIntake(config, storeRoot, logger, shutdown);
+  const transmission = new Transmission({
+    config,
+    ledger,
+    logger,
+    telemetry,
+    shutdown,
+    storeRoot,
+    configDigest,
+    missing: (objects) => intake.missing(objects),
+  });
   const pipeline: PipelineParts = {
+    intake,
     store,
     ledger,
     logger,
-    scanLimits: { entries: config.limits.bundleEntries, depth: 32, bytes: config.limits.bundleBytes },
-    bundleBytes: config.limits.bundleBytes,
     queuedBundles: config.limits.queuedBundles,
     now: unixSeconds,
     transmit: ({ bundle }) => {
@@ -72,6 +93,19 @@ export async function runSender(configFile: string): Promise<void> {
     },
     'sender ready',
   );
+}
+
+function startIntake(config: SenderConfig, storeRoot: string, logger: Logger, shutdown: Shutdown): IntakeThread {
+  const { bundleEntries, bundleBytes } = config.limits;
+  const limits = { entries: bundleEntries, depth: DEEPEST, bytes: bundleBytes };
+  const intake = new IntakeThread({ storeRoot, limits });
+  // At once, and not in its turn: what it is about may take much longer than a stop may.
+  shutdown.signal.addEventListener('abort', () => void intake.stop(), { once: true });
+  intake.ended.catch((error: unknown) => {
+    logger.fatal({ err: error }, 'the intake thread failed');
+    return shutdown.stop('the intake thread failed', 70);
+  });
+  return intake;
 }
 
 function bundlesPage(ledger: SenderLedger, telemetry: Telemetry, passes: number, { limit, cursor }: PageRequest): Page {

@@ -1,6 +1,6 @@
 import { makeTsi } from '@sluice/alc';
 import type { Logger, Shutdown } from '@sluice/base';
-import type { SenderLedger } from '@sluice/ledger';
+import type { SealedBundle, SealedObject, SenderLedger } from '@sluice/ledger';
 import type { Digest } from '@sluice/ports';
 import { parseLinkKey, sha256Digest } from '@sluice/trust';
 import { Carousel } from './carousel.ts';
@@ -21,6 +21,8 @@ export interface TransmissionParts {
   /** Where the transmit worker reads objects. */
   readonly storeRoot: string;
   readonly configDigest: Digest;
+  /** Which of these objects the staging store has no longer as they were. */
+  readonly missing: (objects: readonly SealedObject[]) => Promise<readonly Digest[]>;
 }
 
 /** What the main thread has to do with the transmit worker: passes, sessions, heartbeats, and hearing how it goes. */
@@ -47,7 +49,7 @@ export class Transmission {
       },
     );
     const { passes, gap: gapMs } = config.carousel;
-    const carousel = new Carousel({ passes, gapMs, ledger, transmit: ({ id }) => this.send(id) });
+    const carousel = new Carousel({ passes, gapMs, ledger, transmit: (bundle) => void this.#sendAgain(bundle) });
     this.#carousel = carousel;
     shutdown.add('carousel', () => carousel.stop());
     const beat = setInterval(() => this.#beat(), config.heartbeat);
@@ -59,12 +61,37 @@ export class Transmission {
     this.#carousel.resume();
   }
 
-  /** Hands the next pass of a bundle to the worker. */
+  /** Hands the first pass of a bundle that was just sealed to the worker. */
   send(id: Digest): void {
     const bundle = this.#parts.ledger.bundle(id);
-    const asid = this.#asids.get(bundle?.channel ?? '');
-    if (bundle === undefined || asid === undefined) return;
-    this.#parts.ledger.passBegun(id);
+    if (bundle !== undefined) this.#post(bundle);
+  }
+
+  /** The next pass of a bundle that has lain here for a while. What was written to meanwhile would never be taken on the other side. */
+  async #sendAgain(bundle: SealedBundle): Promise<void> {
+    const { logger, missing, shutdown, telemetry } = this.#parts;
+    try {
+      const gone = await missing(bundle.objects);
+      if (gone.length === 0) {
+        this.#post(bundle);
+        return;
+      }
+      telemetry.failedPasses += 1;
+      logger.error(
+        { bundle: bundle.id, pass: bundle.passesDone + 1, objects: gone },
+        'objects of the bundle are gone from the staging store, or were written to: submit it again',
+      );
+    } catch (error) {
+      if (shutdown.signal.aborted) return;
+      telemetry.failedPasses += 1;
+      logger.error({ bundle: bundle.id, err: error }, 'pass failed; it is tried again with the next start');
+    }
+  }
+
+  #post(bundle: SealedBundle): void {
+    const asid = this.#asids.get(bundle.channel);
+    if (asid === undefined) return;
+    this.#parts.ledger.passBegun(bundle.id);
     this.#worker.post({ type: 'pass', order: passOrder(bundle, asid) });
   }
 

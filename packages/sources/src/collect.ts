@@ -1,12 +1,14 @@
-import { ok, OperationalError, refuse } from '@sluice/ports';
-import type { BlobStore, Digest, Result } from '@sluice/ports';
-import { closureOf, OCI_MANIFEST_BYTES, PACK_MEMBER_LIMIT } from '@sluice/bundle';
+import { ok, refuse } from '@sluice/ports';
+import type { Digest, Result, Staging } from '@sluice/ports';
+import { closureOf, OCI_MANIFEST_BYTES } from '@sluice/bundle';
 import type { Closure, ClosureEntry } from '@sluice/bundle';
 import { guarded, readAll } from './beneath.ts';
-import type { Location, Root } from './beneath.ts';
 import { checkDigest, Content } from './content.ts';
+import type { LinkObject } from './pack.ts';
 import { RELEASE_FILE, shown } from './scan.ts';
 import type { Scan } from './scan.ts';
+import { takeIn } from './take-in.ts';
+import type { Wanted } from './take-in.ts';
 
 /** What collection needs to know of an artifact of a release statement (PROTOCOL.md section 8). */
 export interface WantedArtifact {
@@ -18,83 +20,81 @@ export interface WantedArtifact {
   readonly mediaType?: string | undefined;
 }
 
-export interface CollectedArtifact {
-  readonly name: string;
-  /** What it needs, each once, in the order of B-4: blobs, children, self. */
-  readonly entries: readonly ClosureEntry[];
-}
-
 export interface Collected {
-  readonly artifacts: readonly CollectedArtifact[];
+  /** The link objects of the bundle: packs of the small blobs, then the large ones as they are, by digest. */
+  readonly objects: readonly LinkObject[];
   /** Content blobs of the bundle, each once. */
-  readonly blobs: readonly { readonly digest: Digest; readonly size: number }[];
+  readonly blobs: number;
   readonly bytes: number;
 }
 
-export interface CollectLimits {
+export interface CollectOptions {
   /** Most bytes of content in one bundle. */
   readonly bundleBytes: number;
+  /** True when files of the bundle may be moved into the staging store. */
+  readonly canMove: boolean;
 }
-
-/** Small blobs are handed to the store in batches of this many bytes. */
-const BATCH_BYTES = 8 * 1024 * 1024;
 
 /** The bytes of `release.dsse.json`. Refuses with `release-missing` or `statement-too-large`. */
 export async function readRelease(scan: Scan, limit: number): Promise<Result<Uint8Array>> {
-  if (scan.release === undefined) {
+  const { release } = scan;
+  if (release === undefined) {
     return refuse('release-missing', `The bundle has no ${RELEASE_FILE}; make it with sluice release create and sign.`);
   }
-  const source = scan.root.read(scan.release);
-  return guarded(`Reading ${RELEASE_FILE}`, async () => {
-    const bytes = await readAll(source, limit);
+  return guarded(`Reading ${RELEASE_FILE}`, () => {
+    const bytes = readAll(scan.root.read(release), limit);
     return bytes.length > limit ? refuse('statement-too-large', `${RELEASE_FILE} is over ${limit} bytes.`) : ok(bytes);
   });
 }
 
 /**
- * Takes everything that the artifacts need out of a scanned bundle into the staging store, hashed on the way. All closures are read and counted before
- * the first blob is taken in. Refuses with `blob-missing`, `digest-mismatch`, `size-mismatch`, `total-mismatch`, `bundle-too-large`, `manifest-malformed`
- * and the other codes of closures. What is in the store after a refusal may be collected as garbage.
+ * Takes everything that the artifacts need out of a scanned bundle into the staging store: small blobs into packs, large ones as they are, each hashed
+ * once. Large ones that the staging store has need not be in the bundle. All closures are read and counted before the first blob is taken in. Nothing is
+ * committed: that is the caller's. Refuses with `blob-missing`, `digest-mismatch`, `size-mismatch`, `total-mismatch`, `bundle-too-large`,
+ * `manifest-malformed` and the other codes of closures.
  */
 export async function collect(
   scan: Scan,
   artifacts: readonly WantedArtifact[],
-  store: BlobStore,
-  limits: CollectLimits,
+  staging: Staging,
+  limits: CollectOptions,
 ): Promise<Result<Collected>> {
   return guarded('Reading the bundle', async () => {
-    const planned = await plan(new Content(scan), artifacts, limits);
-    if (!planned.ok) return planned;
-    const taken = await takeIn(scan.root, planned.value.locations, store);
-    if (!taken.ok) return taken;
-    const blobs = [...planned.value.locations].map(([digest, { size }]) => ({ digest, size }));
-    return ok({ artifacts: planned.value.artifacts, blobs, bytes: planned.value.bytes });
+    const content = new Content(scan);
+    const wanted = await plan(content, artifacts, staging, limits);
+    if (!wanted.ok) return wanted;
+    const objects = await takeIn(scan, content, wanted.value.blobs, staging, limits.canMove);
+    if (!objects.ok) return objects;
+    return ok({ objects: objects.value, blobs: wanted.value.blobs.size, bytes: wanted.value.bytes });
   });
 }
 
 interface Plan {
-  readonly artifacts: readonly CollectedArtifact[];
-  readonly locations: ReadonlyMap<Digest, Location>;
+  readonly blobs: ReadonlyMap<Digest, Wanted>;
   readonly bytes: number;
 }
 
 async function plan(
   content: Content,
   artifacts: readonly WantedArtifact[],
-  limits: CollectLimits,
+  staging: Staging,
+  limits: CollectOptions,
 ): Promise<Result<Plan>> {
-  const locations = new Map<Digest, Location>();
-  const collected: CollectedArtifact[] = [];
+  const blobs = new Map<Digest, Wanted>();
   let bytes = 0;
   for (const artifact of artifacts) {
-    const entries = await entriesOf(content, artifact);
+    const entries = await entriesOf(content, artifact, staging);
     if (!entries.ok) return entries;
     for (const { digest, size } of entries.value) {
-      const known = locations.get(digest);
+      const known = blobs.get(digest);
       if (known?.size === size) continue;
-      const location = await content.locate(digest, size, named(artifact));
-      if (!location.ok) return location;
-      locations.set(digest, location.value);
+      if (known !== undefined) {
+        return refuse(
+          'size-mismatch',
+          `${digest} has ${size} bytes for ${named(artifact)} and ${known.size} for ${known.of}; make the release again.`,
+        );
+      }
+      blobs.set(digest, { size, of: named(artifact) });
       bytes += size;
       if (bytes > limits.bundleBytes) {
         return refuse(
@@ -103,23 +103,23 @@ async function plan(
         );
       }
     }
-    collected.push({ name: artifact.name, entries: entries.value });
   }
-  return ok({ artifacts: collected, locations, bytes });
+  return ok({ blobs, bytes });
 }
 
 const named = (artifact: WantedArtifact): string => `artifact ${shown(artifact.name)}`;
 
 /** What one artifact needs; its total is checked. */
-async function entriesOf(content: Content, artifact: WantedArtifact): Promise<Result<readonly ClosureEntry[]>> {
+async function entriesOf(
+  content: Content,
+  artifact: WantedArtifact,
+  staging: Staging,
+): Promise<Result<readonly Pick<ClosureEntry, 'digest' | 'size'>[]>> {
   const { digest, size, total, mediaType } = artifact;
-  let closure: Pick<Closure, 'entries' | 'total'>;
-  if (mediaType === undefined) {
-    closure = { entries: [{ digest, size, mediaType: 'application/octet-stream', kind: 'blob' }], total: size };
-  } else {
-    const read = await closureOf({ digest, size, mediaType }, (child, bytes) =>
-      content.readVerified(child, Math.min(bytes, OCI_MANIFEST_BYTES), named(artifact)),
-    );
+  let closure: { readonly entries: readonly Pick<ClosureEntry, 'digest' | 'size'>[]; readonly total: number };
+  if (mediaType === undefined) closure = { entries: [{ digest, size }], total: size };
+  else {
+    const read = await imageOf(content, { ...artifact, mediaType }, staging);
     if (!read.ok) return refuse(read.error.code, `${named(artifact)}: ${read.error.detail}`);
     closure = read.value;
   }
@@ -130,38 +130,17 @@ async function entriesOf(content: Content, artifact: WantedArtifact): Promise<Re
   );
 }
 
-async function takeIn(root: Root, locations: ReadonlyMap<Digest, Location>, store: BlobStore): Promise<Result<void>> {
-  let batch: { digest: Digest; bytes: Uint8Array }[] = [];
-  let batched = 0;
-  for (const [digest, location] of locations) {
-    if ((await store.stat(digest)) === location.size) continue;
-    if (location.size >= PACK_MEMBER_LIMIT) {
-      const put = await putLarge(root, digest, location, store);
-      if (!put.ok) return put;
-      continue;
-    }
-    const bytes = checkDigest(await readAll(root.read(location), location.size), digest, location);
-    if (!bytes.ok) return bytes;
-    batch.push({ digest, bytes: bytes.value });
-    batched += bytes.value.length;
-    if (batched < BATCH_BYTES) continue;
-    await store.putMany(batch);
-    batch = [];
-    batched = 0;
-  }
-  if (batch.length > 0) await store.putMany(batch);
-  return ok(undefined);
-}
-
-async function putLarge(root: Root, digest: Digest, location: Location, store: BlobStore): Promise<Result<void>> {
-  try {
-    await store.put(digest, location.size, root.read(location));
-    return ok(undefined);
-  } catch (error) {
-    if (!(error instanceof OperationalError) || error.code !== 'store-digest-mismatch') throw error;
-    return refuse(
-      'digest-mismatch',
-      `The bytes of ${shown(location.path)} do not hash to ${digest}; make the bundle again.`,
-    );
-  }
+function imageOf(
+  content: Content,
+  artifact: WantedArtifact & { readonly mediaType: string },
+  staging: Staging,
+): Promise<Result<Closure>> {
+  return closureOf(artifact, (digest, size) => {
+    const limit = Math.min(size, OCI_MANIFEST_BYTES);
+    if (content.blobs.has(digest) || !staging.holds(digest, limit))
+      return Promise.resolve(content.readVerified(digest, limit, named(artifact)));
+    // A large manifest that an earlier try of this input took over already.
+    const bytes = readAll(staging.read(digest), limit);
+    return Promise.resolve(checkDigest(bytes, digest, { path: digest, offset: 0, size }));
+  });
 }

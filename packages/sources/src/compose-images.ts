@@ -43,7 +43,7 @@ export async function findImages(
   const candidates: Candidate[] = [];
   for (const layout of scan.layouts) {
     const path = layout.path === '' ? given : `${given}/${layout.path}`;
-    const descriptors = await expand(layout, content, path, notes);
+    const descriptors = expand(layout, content, path, notes);
     if (!descriptors.ok) return descriptors;
     for (const descriptor of descriptors.value) {
       const candidate = await readCandidate(descriptor, content, path);
@@ -55,7 +55,7 @@ export async function findImages(
 }
 
 /** The descriptors of a layout's index; those of a referrers tag (`sha256-HEX`) in place of the tag, which a registry keeps for itself. */
-async function expand(layout: Layout, content: Content, path: string, notes: string[]): Promise<Result<Descriptor[]>> {
+function expand(layout: Layout, content: Content, path: string, notes: string[]): Result<Descriptor[]> {
   const descriptors: Descriptor[] = [];
   for (const descriptor of layout.index.manifests) {
     const { tag } = nameOf(descriptor);
@@ -64,11 +64,7 @@ async function expand(layout: Layout, content: Content, path: string, notes: str
         `${shown(path)} lists ${descriptor.digest} of the type ${descriptor.mediaType}, which is no image: left out.`,
       );
     } else if (tag !== undefined && referrersTag(tag) !== undefined) {
-      const bytes = await content.readVerified(
-        descriptor.digest,
-        Math.min(descriptor.size, OCI_MANIFEST_BYTES),
-        shown(path),
-      );
+      const bytes = content.readVerified(descriptor.digest, Math.min(descriptor.size, OCI_MANIFEST_BYTES), shown(path));
       if (!bytes.ok) return bytes;
       const index = parseManifest(bytes.value, descriptor.mediaType);
       if (!index.ok) return index;
@@ -83,11 +79,11 @@ async function expand(layout: Layout, content: Content, path: string, notes: str
 async function readCandidate(descriptor: Descriptor, content: Content, path: string): Promise<Result<Candidate>> {
   const name = nameOf(descriptor);
   const closure = await closureOf(descriptor, (digest, size) =>
-    content.readVerified(digest, Math.min(size, OCI_MANIFEST_BYTES), shown(path)),
+    Promise.resolve(content.readVerified(digest, Math.min(size, OCI_MANIFEST_BYTES), shown(path))),
   );
   if (!closure.ok) return refuse(closure.error.code, `In ${shown(path)}: ${closure.error.detail}`);
   for (const { digest, size } of closure.value.entries) {
-    const location = await content.locate(digest, size, shown(path));
+    const location = content.locate(digest, size, shown(path));
     if (!location.ok) return location;
   }
   const tagged = name.tag === undefined ? undefined : cosignTag(name.tag)?.subject;
@@ -100,38 +96,59 @@ async function readCandidate(descriptor: Descriptor, content: Content, path: str
  * one tag.
  */
 export function placeImages(candidates: readonly Candidate[], repositoryOf: RepositoryOf): ComposedImage[] {
-  const placed = new Map<string, ComposedImage>();
-  const waiting = new Set(candidates);
-  const present = new Set(candidates.map(({ descriptor }) => descriptor.digest));
-  while (waiting.size > 0) {
-    const ready = [...waiting].filter(({ subject }) => !isWaiting(subject, waiting));
+  const placed = new Placed();
+  let waiting = candidates;
+  while (waiting.length > 0) {
+    const digests = new Set(waiting.map(({ descriptor }) => descriptor.digest));
+    const isReady = ({ subject }: Candidate): boolean => subject === undefined || !digests.has(subject);
+    const ready = waiting.filter(isReady);
     // Subjects that go round in a circle cannot be: each digest covers the next. A cosign tag on itself could.
     for (const candidate of ready.length > 0 ? ready : waiting) {
-      waiting.delete(candidate);
-      for (const repository of repositoriesOf(candidate, [...placed.values()], present, repositoryOf)) {
-        place(placed, candidate, repository);
-      }
+      for (const repository of repositoriesOf(candidate, placed, repositoryOf)) placed.add(candidate, repository);
     }
+    waiting = ready.length > 0 ? waiting.filter((candidate) => !isReady(candidate)) : [];
   }
-  checkTags(placed);
-  return [...placed.values()].filter((image) => !isPartOfAnother(image, placed));
+  const images = placed.images();
+  checkTags(images);
+  const parts = partsOf(images);
+  // An untagged image that another of its repository contains is no artifact of its own.
+  return images.filter(
+    ({ repository, tags, subject, descriptor }) =>
+      tags.length > 0 || subject !== undefined || !parts.has(`${repository}@${descriptor.digest}`),
+  );
 }
 
-const isWaiting = (subject: Digest | undefined, waiting: ReadonlySet<Candidate>): boolean =>
-  subject !== undefined && [...waiting].some(({ descriptor }) => descriptor.digest === subject);
+/** Images that have their repository. */
+class Placed {
+  readonly #images = new Map<string, ComposedImage>();
+  readonly #repositories = new Map<Digest, Set<string>>();
+
+  add({ name, descriptor, closure, subject }: Candidate, repository: string): void {
+    checkName(repository, name.tag);
+    const key = `${repository}@${descriptor.digest}`;
+    const tags = new Set(this.#images.get(key)?.tags);
+    if (name.tag !== undefined) tags.add(name.tag);
+    this.#images.set(key, { repository, tags: [...tags].sort(), descriptor, closure, subject });
+    const repositories = this.#repositories.get(descriptor.digest) ?? new Set();
+    this.#repositories.set(descriptor.digest, repositories.add(repository));
+  }
+
+  repositoriesOf(digest: Digest): readonly string[] {
+    return [...(this.#repositories.get(digest) ?? [])];
+  }
+
+  images(): readonly ComposedImage[] {
+    return [...this.#images.values()];
+  }
+}
 
 function repositoriesOf(
   { path, name, descriptor, subject }: Candidate,
-  placed: readonly ComposedImage[],
-  present: ReadonlySet<Digest>,
+  placed: Placed,
   repositoryOf: RepositoryOf,
 ): readonly string[] {
-  if (subject !== undefined && present.has(subject)) {
-    const repositories = placed
-      .filter((image) => image.descriptor.digest === subject)
-      .map(({ repository }) => repository);
-    if (repositories.length > 0) return repositories;
-  }
+  const subjects = subject === undefined ? [] : placed.repositoriesOf(subject);
+  if (subjects.length > 0) return subjects;
   const repository = repositoryOf({ path, name, digest: descriptor.digest }) ?? name.repository;
   if (repository !== undefined) return [repository];
   throw new OperationalError(
@@ -141,21 +158,9 @@ function repositoriesOf(
   );
 }
 
-function place(
-  placed: Map<string, ComposedImage>,
-  { name, descriptor, closure, subject }: Candidate,
-  repository: string,
-): void {
-  checkName(repository, name.tag);
-  const key = `${repository}@${descriptor.digest}`;
-  const tags = new Set(placed.get(key)?.tags);
-  if (name.tag !== undefined) tags.add(name.tag);
-  placed.set(key, { repository, tags: [...tags].sort(), descriptor, closure, subject });
-}
-
-function checkTags(placed: ReadonlyMap<string, ComposedImage>): void {
+function checkTags(images: readonly ComposedImage[]): void {
   const owners = new Map<string, Digest>();
-  for (const { repository, tags, descriptor } of placed.values()) {
+  for (const { repository, tags, descriptor } of images) {
     for (const tag of tags) {
       const owner = owners.get(`${repository}:${tag}`);
       if (owner !== undefined && owner !== descriptor.digest) {
@@ -170,13 +175,13 @@ function checkTags(placed: ReadonlyMap<string, ComposedImage>): void {
   }
 }
 
-/** An untagged image that another of its repository contains is no artifact of its own. */
-function isPartOfAnother(image: ComposedImage, placed: ReadonlyMap<string, ComposedImage>): boolean {
-  if (image.tags.length > 0 || image.subject !== undefined) return false;
-  return [...placed.values()].some(
-    ({ repository, descriptor, closure }) =>
-      repository === image.repository &&
-      descriptor.digest !== image.descriptor.digest &&
-      closure.entries.some(({ digest }) => digest === image.descriptor.digest),
-  );
+/** `REPOSITORY@DIGEST` of what lies in another image of the repository. */
+function partsOf(images: readonly ComposedImage[]): ReadonlySet<string> {
+  const parts = new Set<string>();
+  for (const { repository, descriptor, closure } of images) {
+    for (const { digest } of closure.entries) {
+      if (digest !== descriptor.digest) parts.add(`${repository}@${digest}`);
+    }
+  }
+  return parts;
 }

@@ -5,7 +5,8 @@ import type { Digest, Result } from '@sluice/ports';
 import { findImages, placeImages } from './compose-images.ts';
 import type { Candidate, ComposedImage, RepositoryOf } from './compose-images.ts';
 import { guarded, ioError } from './beneath.ts';
-import { Content, hashOf } from './content.ts';
+import { Content } from './content.ts';
+import { hashFile } from './hashing.ts';
 import { scanDirectory, scanFile, shown } from './scan.ts';
 import type { Scan } from './scan.ts';
 
@@ -67,13 +68,13 @@ export async function composeRelease(paths: readonly string[], options: ComposeO
       const added = await guarded(`Reading ${shown(path)}`, async () => {
         const images = await findImages(scanned.value, new Content(scanned.value), path, notes);
         if (!images.ok) return images;
-        candidates.push(...images.value);
-        await addFiles(scanned.value, path, files, notes);
+        for (const image of images.value) candidates.push(image);
+        addFiles(scanned.value, path, files, notes);
         return ok(undefined);
       });
       if (!added.ok) return added;
     } finally {
-      await root.close();
+      root.close();
     }
   }
   const images = placeImages(candidates, options.repositoryOf).map((image) => imageArtifact(image, options));
@@ -91,15 +92,10 @@ async function scanPath(path: string): Promise<Result<Scan>> {
   return isDirectory ? scanDirectory(full) : scanFile(full);
 }
 
-async function addFiles(
-  scan: Scan,
-  given: string,
-  files: Map<string, ReleaseArtifact>,
-  notes: string[],
-): Promise<void> {
+function addFiles(scan: Scan, given: string, files: Map<string, ReleaseArtifact>, notes: string[]): void {
+  const layouts = new Set(scan.layouts.map(({ path }) => path));
   for (const file of scan.files) {
-    const layout = scan.layouts.find(({ path }) => path === '' || file.path.startsWith(`${path}/`));
-    if (layout !== undefined) {
+    if (liesIn(layouts, file.path)) {
       notes.push(`${shown(file.path)} lies in an OCI layout and is no part of it: left out.`);
       continue;
     }
@@ -111,7 +107,7 @@ async function addFiles(
         retryable: false,
       });
     }
-    const digest = await hashOf(scan.root.read(file));
+    const digest = hashFile(scan.root, file);
     files.set(file.path, {
       name: file.path,
       type: 'file',
@@ -121,6 +117,15 @@ async function addFiles(
       target: { path: file.path },
     });
   }
+}
+
+/** True for a path below one of these. */
+function liesIn(directories: ReadonlySet<string>, path: string): boolean {
+  if (directories.has('')) return true;
+  for (let end = path.lastIndexOf('/'); end > 0; end = path.lastIndexOf('/', end - 1)) {
+    if (directories.has(path.slice(0, end))) return true;
+  }
+  return false;
 }
 
 function imageArtifact(image: ComposedImage, { versionOf }: ComposeOptions): ReleaseArtifact {

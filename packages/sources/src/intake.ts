@@ -1,9 +1,17 @@
 import { ok, OperationalError } from '@sluice/ports';
 import type { Result } from '@sluice/ports';
+import type { ReceptionPlaces } from './reception.ts';
 import type { Reason, Submission, WorkArea } from './work-area.ts';
 
 /** Scans, collects and seals one input. On success its content is not needed any more. After a crash it may be called again for the same input. */
 export type Handle = (submission: Submission) => Promise<Result<void>>;
+
+/** Writes a tar stream as a `Reception` does, in whatever thread. */
+export type Receive = (
+  stream: AsyncIterable<Uint8Array>,
+  places: ReceptionPlaces,
+  submission: Submission,
+) => Promise<Result<undefined>>;
 
 /** What became of inputs, for log and status. `reason.detail` may hold hostile text. */
 export interface IntakeEvents {
@@ -52,19 +60,19 @@ export class Intake {
   }
 
   /**
-   * Takes an input that `fill` writes into the directory it is given (and makes). Resolves once it is settled, with the refusal if there is one; throws
+   * Takes an input that `fill` writes to the places it is given. Resolves once it is settled, with the refusal if there is one; throws
    * the OperationalError when `fill` fails (nothing is kept) or when handling fails (it is kept and tried again). `filled` is called once the input is
    * durable here.
    */
   async receive(
     name: string,
-    fill: (directory: string) => Promise<Result<void>>,
+    fill: (places: ReceptionPlaces, submission: Submission) => Promise<Result<undefined>>,
     filled: () => void = () => undefined,
   ): Promise<Result<void, Reason>> {
-    const { submission, partial } = await this.#area.begin(name);
-    let outcome: Result<void>;
+    const { submission, places } = await this.#area.begin(name);
+    let outcome: Result<undefined>;
     try {
-      outcome = await fill(partial);
+      outcome = await fill(places, submission);
     } catch (error) {
       await this.#area.discard(submission);
       throw error;
@@ -92,20 +100,23 @@ export class Intake {
       if (!outcome.ok) return await this.#refuse(submission, outcome.error);
       await this.#area.accept(submission);
       this.#events.accepted(submission);
+      this.#remove(submission);
       return ok(undefined);
     } catch (caught) {
       const error = asOperational(caught);
-      if (error.code === 'work-leftover') {
-        this.#events.accepted(submission);
-        this.#events.failed(submission.name, error);
-        return ok(undefined);
-      }
       if (!error.retryable) return this.#refuse(submission, { code: error.code, detail: error.message });
       this.#waiting.push(submission);
       this.#events.failed(submission.name, error);
       if (rethrow) throw error;
       return { ok: false, error: { code: error.code, detail: error.message } };
     }
+  }
+
+  /** Nobody waits for it: what stays is removed by the next opening of the area. */
+  #remove(submission: Submission): void {
+    this.#area.remove(submission).catch((error: unknown) => {
+      this.#events.failed(submission.name, asOperational(error));
+    });
   }
 
   async #refuse(submission: Submission, { code, detail }: Reason): Promise<Result<void, Reason>> {

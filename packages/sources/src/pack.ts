@@ -1,7 +1,7 @@
-import type { BlobStore, Digest } from '@sluice/ports';
-import { PACK_MEMBER_LIMIT, PACK_TARGET_BYTES, packMemberBytes, writePack } from '@sluice/bundle';
+import { setImmediate } from 'node:timers/promises';
+import type { Digest, Staging } from '@sluice/ports';
+import { PACK_TARGET_BYTES, packMemberBytes, writePack } from '@sluice/bundle';
 import type { PackMember } from '@sluice/bundle';
-import { digestOf } from './content.ts';
 
 /** A piece of the link, as a transport statement lists it (PROTOCOL.md B-5). */
 export interface LinkObject {
@@ -14,39 +14,34 @@ export interface LinkObject {
 const TRAILER_BYTES = 1024;
 
 /**
- * The link objects for these blobs of `store`: packs of the small ones, sorted by digest and at most 4 MiB each, written into `store`; then the large
- * ones as they are. The same blobs always give the same objects (PROTOCOL.md O-3).
+ * Puts small blobs into packs as they come: at most 4 MiB each, sorted within (PROTOCOL.md O-3). The same blobs in the same order always give the same
+ * packs.
  */
-export async function makeObjects(
-  blobs: readonly { readonly digest: Digest; readonly size: number }[],
-  store: BlobStore,
-): Promise<readonly LinkObject[]> {
-  const sorted = blobs.toSorted((a, b) => (a.digest < b.digest ? -1 : 1));
-  const objects: LinkObject[] = [];
-  for (const members of groups(sorted.filter(({ size }) => size < PACK_MEMBER_LIMIT))) {
-    const loaded: PackMember[] = [];
-    for (const { digest, size } of members) loaded.push({ digest, bytes: await store.readVerified(digest, size) });
-    const bytes = writePack(loaded);
-    const digest = digestOf(bytes);
-    await store.put(digest, bytes.length, bytes);
-    objects.push({ digest, size: bytes.length, contentType: 'application/x-tar' });
-  }
-  for (const { digest, size } of sorted) {
-    if (size >= PACK_MEMBER_LIMIT) objects.push({ digest, size, contentType: 'application/octet-stream' });
-  }
-  return objects;
-}
+export class Packer {
+  readonly objects: LinkObject[] = [];
+  readonly #staging: Staging;
+  #members: PackMember[] = [];
+  #bytes = TRAILER_BYTES;
 
-function groups<T extends { readonly size: number }>(blobs: readonly T[]): T[][] {
-  const packs: T[][] = [];
-  let bytes = Infinity;
-  for (const blob of blobs) {
-    if (bytes + packMemberBytes(blob.size) > PACK_TARGET_BYTES) {
-      packs.push([]);
-      bytes = TRAILER_BYTES;
-    }
-    packs.at(-1)?.push(blob);
-    bytes += packMemberBytes(blob.size);
+  constructor(staging: Staging) {
+    this.#staging = staging;
   }
-  return packs;
+
+  /** Takes a blob whose hash is known to be right. */
+  async add(digest: Digest, bytes: Uint8Array): Promise<void> {
+    if (this.#bytes + packMemberBytes(bytes.length) > PACK_TARGET_BYTES) await this.end();
+    this.#members.push({ digest, bytes });
+    this.#bytes += packMemberBytes(bytes.length);
+  }
+
+  /** Writes what is left. Others get their turn. */
+  async end(): Promise<void> {
+    if (this.#members.length === 0) return;
+    const pack = writePack(this.#members);
+    const digest = await this.#staging.add(pack);
+    this.objects.push({ digest, size: pack.length, contentType: 'application/x-tar' });
+    await setImmediate();
+    this.#members = [];
+    this.#bytes = TRAILER_BYTES;
+  }
 }

@@ -1,12 +1,13 @@
 import { GetObjectCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
 import type { S3Client } from '@aws-sdk/client-s3';
-import { ok, OperationalError, refuse } from '@sluice/ports';
-import type { Result } from '@sluice/ports';
-import { pathFault } from '@sluice/bundle';
-import type { Intake } from './intake.ts';
+import { OperationalError } from '@sluice/ports';
+import type { BundleCode, Result } from '@sluice/ports';
+import { pathFault, tarHeader, tarPadding, tarTrailer } from '@sluice/bundle';
+import { RefusedInput } from './beneath.ts';
+import type { Intake, Receive } from './intake.ts';
+import type { ReceptionPlaces } from './reception.ts';
 import { RELEASE_FILE } from './scan.ts';
-import type { ScanLimits } from './scan.ts';
-import { append, TreeWriter } from './tree.ts';
+import type { Submission } from './work-area.ts';
 
 /** Remembers, durably, which bundles were taken: by the key of their release file and its ETag. */
 export interface SeenBundles {
@@ -21,7 +22,9 @@ export interface S3PrefixOptions {
   readonly prefix: string;
   readonly intake: Intake;
   readonly seen: SeenBundles;
-  readonly limits: ScanLimits;
+  /** Most objects under the prefix. */
+  readonly entries: number;
+  readonly receive: Receive;
   /** A bundle, or the bucket itself, could not be fetched; the next poll tries again. */
   readonly onFailure: (error: OperationalError) => void;
 }
@@ -55,7 +58,7 @@ export class S3Prefix {
         if (release === undefined || seen.seen(release.key, release.etag)) continue;
         await intake.receive(
           name,
-          (directory) => this.#fetch(objects, directory),
+          (places, submission) => this.#fetch(objects, places, submission),
           () => seen.remember(release.key, release.etag),
         );
       }
@@ -67,7 +70,7 @@ export class S3Prefix {
 
   /** What lies below the prefix, by the first segment below it. */
   async #bundles(): Promise<Map<string, StoredObject[]>> {
-    const { client, bucket, prefix, limits } = this.#options;
+    const { client, bucket, prefix, entries } = this.#options;
     const bundles = new Map<string, StoredObject[]>();
     let token: string | undefined;
     let listed = 0;
@@ -85,37 +88,49 @@ export class S3Prefix {
         bundles.set(name, objects);
       }
       token = page.NextContinuationToken;
-    } while (token !== undefined && listed <= limits.entries);
+    } while (token !== undefined && listed <= entries);
     if (token !== undefined) {
       throw new OperationalError(
         's3-too-many',
-        `s3://${bucket}/${prefix} has more than ${limits.entries} objects; remove what was taken, or raise the limit.`,
+        `s3://${bucket}/${prefix} has more than ${entries} objects; remove what was taken, or raise the limit.`,
         { retryable: true },
       );
     }
     return bundles;
   }
 
-  async #fetch(objects: readonly StoredObject[], directory: string): Promise<Result<void>> {
-    const writer = await TreeWriter.create(directory, this.#options.limits, 'layout-malformed');
+  async #fetch(
+    objects: readonly StoredObject[],
+    places: ReceptionPlaces,
+    submission: Submission,
+  ): Promise<Result<undefined>> {
+    try {
+      return await this.#options.receive(this.#asTar(objects), places, submission);
+    } catch (error) {
+      if (error instanceof RefusedInput) return { ok: false, error: error.refusal };
+      throw error;
+    }
+  }
+
+  /** The objects of a bundle as a submission has them. */
+  async *#asTar(objects: readonly StoredObject[]): AsyncGenerator<Uint8Array> {
     for (const object of objects) {
-      const opened = await writer.file(object.path, object.size);
-      if (!opened.ok) return opened;
-      await using handle = opened.value;
+      const { path, size, key } = object;
+      const fault = pathFault(path);
+      if (fault !== undefined) throw refusedInput('path-outside-root', `The key ${JSON.stringify(key)} ${fault}.`);
+      yield tarHeader({ path, type: 'file', size });
       let bytes = 0;
       for await (const piece of this.#read(object)) {
         bytes += piece.length;
-        if (bytes > object.size) break;
-        await append(handle, piece, object.path);
+        if (bytes > size) break;
+        yield piece;
       }
-      if (bytes !== object.size)
-        return refuse(
-          'size-mismatch',
-          `${JSON.stringify(object.key)} has not the ${object.size} bytes that the bucket lists.`,
-        );
-      await handle.sync();
+      if (bytes !== size) {
+        throw refusedInput('size-mismatch', `${JSON.stringify(key)} has not the ${size} bytes that the bucket lists.`);
+      }
+      yield new Uint8Array(tarPadding(size));
     }
-    return ok(undefined);
+    yield tarTrailer();
   }
 
   async *#read({ key, etag }: StoredObject): AsyncGenerator<Uint8Array> {
@@ -145,3 +160,5 @@ export class S3Prefix {
     }
   }
 }
+
+const refusedInput = (code: BundleCode, detail: string): RefusedInput => new RefusedInput({ code, detail });

@@ -3,7 +3,7 @@ import { isDigest, ok, refuse } from '@sluice/ports';
 import type { Digest, Refusal, Result } from '@sluice/ports';
 import { OCI_MANIFEST_BYTES, parseLayoutIndex, parseOciLayout, pathFault, TAR_NAME_BYTES } from '@sluice/bundle';
 import type { ImageIndex } from '@sluice/bundle';
-import { indexArchive } from './archive.ts';
+import { indexArchive, indexHeld } from './archive.ts';
 import { guarded, readAll, Root } from './beneath.ts';
 import type { Location } from './beneath.ts';
 
@@ -41,210 +41,229 @@ export interface Scan {
 
 /**
  * Reads a bundle directory. Refuses with `special-file`, `path-outside-root`, `bundle-too-large`, `layout-malformed`, and what the layouts' documents or
- * archives are refused with. On success the caller closes `root`.
+ * archives are refused with. On success the caller closes `root`. `archive`, a file of our own, holds further members of the bundle.
  */
-export async function scanDirectory(directory: string, limits = DEFAULT_SCAN_LIMITS): Promise<Result<Scan>> {
-  return scanUnder(directory, limits, (scanner) => scanner.all());
+export async function scanDirectory(
+  directory: string,
+  limits = DEFAULT_SCAN_LIMITS,
+  archive?: string,
+): Promise<Result<Scan>> {
+  return scanUnder(Root.open(directory, archive), limits, (scanner) => scanner.all());
 }
 
 /** Reads one file, an archive of a layout or a plain one, as if it lay alone in a bundle. Refuses as `scanDirectory`. */
 export async function scanFile(path: string, limits = DEFAULT_SCAN_LIMITS): Promise<Result<Scan>> {
-  return scanUnder(dirname(path), limits, (scanner) => scanner.only(basename(path)));
+  return scanUnder(Root.open(dirname(path)), limits, (scanner) => scanner.only(basename(path)));
+}
+
+/** What is in these files of a root, known without looking. Refuses and is closed as `scanDirectory`. */
+export async function scanListed(
+  root: Result<Root>,
+  files: readonly Location[],
+  limits = DEFAULT_SCAN_LIMITS,
+): Promise<Result<Scan>> {
+  return scanUnder(root, limits, (scanner) => scanner.listed(files));
 }
 
 async function scanUnder(
-  directory: string,
+  root: Result<Root>,
   limits: ScanLimits,
-  scan: (scanner: Scanner) => Promise<Result<Scan>>,
+  scan: (scanner: Scanner) => Result<Scan>,
 ): Promise<Result<Scan>> {
-  const root = await Root.open(directory);
   if (!root.ok) return root;
   let scanned: Result<Scan> | undefined;
   try {
-    scanned = await guarded(`Reading ${shown(directory)}`, () => scan(new Scanner(root.value, limits)));
+    scanned = await guarded('Reading the bundle', () => scan(new Scanner(root.value, limits)));
     return scanned;
   } finally {
-    if (scanned?.ok !== true) await root.value.close();
+    if (scanned?.ok !== true) root.value.close();
   }
 }
 
+/** Lists what there is, then tells layouts from plain files. */
 class Scanner {
   readonly #root: Root;
   readonly #limits: ScanLimits;
   #entries = 0;
   #bytes = 0;
-  #release: Location | undefined;
-  readonly #layouts: Layout[] = [];
-  readonly #files: Location[] = [];
-  readonly #unread = new Map<string, Refusal>();
 
   constructor(root: Root, limits: ScanLimits) {
     this.#root = root;
     this.#limits = limits;
   }
 
-  async all(): Promise<Result<Scan>> {
-    const walked = await this.#walk('', 0);
-    return walked.ok ? ok(this.#found()) : walked;
+  all(): Result<Scan> {
+    const files: Location[] = [];
+    const walked = this.#walk('', 0, files);
+    if (!walked.ok) return walked;
+    const held = indexHeld(this.#root, this.#limits.entries - this.#entries);
+    if (!held.ok) return held;
+    return this.listed([...files, ...held.value.values()]);
   }
 
-  async only(name: string): Promise<Result<Scan>> {
-    const taken = await this.#judge(name);
+  only(name: string): Result<Scan> {
+    const taken = this.#judge(name);
     if (!taken.ok) return taken;
     if (taken.value === undefined) return refuse('special-file', `${shown(name)} is a directory where a file was.`);
-    const read = await this.#file(taken.value);
-    return read.ok ? ok(this.#found()) : read;
+    return this.listed([taken.value]);
   }
 
-  #found(): Scan {
-    return {
-      root: this.#root,
-      release: this.#release,
-      layouts: this.#layouts,
-      files: this.#files,
-      unreadArchives: this.#unread,
-    };
+  listed(files: readonly Location[]): Result<Scan> {
+    return new Sorter(this.#root, this.#limits.entries - this.#entries).sort(files);
   }
 
-  /** Takes in one directory and all below it, as a layout when it has an `oci-layout`. */
-  async #walk(path: string, depth: number): Promise<Result<void>> {
-    if (depth > this.#limits.depth) return this.#tooDeep();
-    const listed = await this.#filesBelow(path);
-    if (!listed.ok) return listed;
-    const { files, directories } = listed.value;
-    const layout = files.find(({ path: file }) => file === join(path, 'oci-layout'));
-    let rest = files;
-    if (layout !== undefined) {
-      const hasBlobs = directories.includes(join(path, 'blobs'));
-      const taken = await this.#layoutDirectory(path, layout, files, hasBlobs ? depth + 1 : undefined);
-      if (!taken.ok) return taken;
-      rest = taken.value;
-    }
-    for (const file of rest) {
-      const taken = await this.#file(file);
-      if (!taken.ok) return taken;
+  /** Adds the files of one directory, then those of the directories in it. */
+  #walk(path: string, depth: number, files: Location[]): Result<void> {
+    if (depth > this.#limits.depth) return tooLarge(`is nested more than ${this.#limits.depth} directories deep`);
+    const names = this.#root.list(path, this.#limits.entries - this.#entries);
+    if (!names.ok) return names;
+    this.#entries += names.value.length;
+    if (this.#entries > this.#limits.entries) return tooLarge(`has more than ${this.#limits.entries} entries`);
+    const directories: string[] = [];
+    for (const name of names.value) {
+      const child = join(path, name);
+      const file = this.#judge(child);
+      if (!file.ok) return file;
+      if (file.value === undefined) directories.push(child);
+      else files.push(file.value);
     }
     for (const directory of directories) {
-      if (layout !== undefined && directory === join(path, 'blobs')) continue;
-      const walked = await this.#walk(directory, depth + 1);
+      const walked = this.#walk(directory, depth + 1, files);
       if (!walked.ok) return walked;
     }
     return ok(undefined);
   }
 
-  /** Lists one directory, judging each entry. */
-  async #filesBelow(path: string): Promise<Result<{ files: Location[]; directories: string[] }>> {
-    const names = await this.#root.list(path, this.#limits.entries - this.#entries);
-    if (!names.ok) return names;
-    this.#entries += names.value.length;
-    if (this.#entries > this.#limits.entries) return this.#tooLarge(`has more than ${this.#limits.entries} entries`);
-    const files: Location[] = [];
-    const directories: string[] = [];
-    for (const name of names.value) {
-      const child = join(path, name);
-      const file = await this.#judge(child);
-      if (!file.ok) return file;
-      if (file.value === undefined) directories.push(child);
-      else files.push(file.value);
-    }
-    return ok({ files, directories });
-  }
-
   /** The file at `path`, counted; undefined for a directory. */
-  async #judge(path: string): Promise<Result<Location | undefined>> {
+  #judge(path: string): Result<Location | undefined> {
     const fault = pathFault(path);
     if (fault !== undefined) return refuse('path-outside-root', `The name ${shown(path)} ${fault}; rename it.`);
-    const stat = await this.#root.stat(path);
+    const stat = this.#root.stat(path);
     if (!stat.ok) return stat;
     if (stat.value.type === 'directory') return ok(undefined);
     this.#bytes += stat.value.size;
-    if (this.#bytes > this.#limits.bytes) return this.#tooLarge(`has more than ${this.#limits.bytes} bytes`);
+    if (this.#bytes > this.#limits.bytes) return tooLarge(`has more than ${this.#limits.bytes} bytes`);
     return ok({ path, offset: 0, size: stat.value.size });
   }
+}
 
-  /** Takes in a layout's documents and blobs (at `depth`, undefined when it has none); gives back the files of its top that are no part of it. */
-  async #layoutDirectory(
-    path: string,
-    layout: Location,
-    files: Location[],
-    depth: number | undefined,
-  ): Promise<Result<Location[]>> {
-    const index = files.find(({ path: file }) => file === join(path, 'index.json'));
-    const blobs = new Map<Digest, Location>();
-    if (depth !== undefined) {
-      const below = await this.#blobsBelow(path, join(path, 'blobs'), blobs, depth);
-      if (!below.ok) return below;
-    }
-    const documents = await this.#documents(path, layout, index, blobs);
-    if (!documents.ok) return documents;
-    return ok(files.filter((file) => file !== layout && file !== index));
+interface FoundLayout {
+  readonly path: string;
+  readonly version: Location;
+  index: Location | undefined;
+  readonly blobs: Map<Digest, Location>;
+}
+
+/** Tells layouts, directories and archives, from plain files. */
+class Sorter {
+  readonly #root: Root;
+  #entriesLeft: number;
+  readonly #layouts: Layout[] = [];
+  readonly #files: Location[] = [];
+  readonly #unread = new Map<string, Refusal>();
+  /** Directories with an `oci-layout`, by path. */
+  readonly #found = new Map<string, FoundLayout>();
+  /** By directory: the layout in whose `blobs` it lies, if it lies in one. */
+  readonly #within = new Map<string, FoundLayout | undefined>();
+  #release: Location | undefined;
+
+  constructor(root: Root, entriesLeft: number) {
+    this.#root = root;
+    this.#entriesLeft = entriesLeft;
   }
 
-  /** Takes in `blobs/sha256/HEX` of the layout `base`; anything else below `blobs` is only judged and counted. */
-  async #blobsBelow(base: string, path: string, blobs: Map<Digest, Location>, depth: number): Promise<Result<void>> {
-    if (depth > this.#limits.depth) return this.#tooDeep();
-    const listed = await this.#filesBelow(path);
-    if (!listed.ok) return listed;
-    for (const file of listed.value.files) {
-      const digest = blobName(base === '' ? file.path : file.path.slice(base.length + 1));
-      if (digest !== undefined) blobs.set(digest, file);
+  sort(files: readonly Location[]): Result<Scan> {
+    for (const file of files) {
+      if (nameOf(file.path) !== 'oci-layout') continue;
+      const path = directoryOf(file.path);
+      this.#found.set(path, { path, version: file, index: undefined, blobs: new Map() });
     }
-    for (const directory of listed.value.directories) {
-      const below = await this.#blobsBelow(base, directory, blobs, depth + 1);
-      if (!below.ok) return below;
+    for (const file of files) {
+      const taken = this.#take(file);
+      if (!taken.ok) return taken;
     }
+    for (const layout of this.#found.values()) {
+      if (this.#layoutAround(layout.path) !== undefined) continue;
+      const read = this.#documents(layout);
+      if (!read.ok) return read;
+    }
+    return ok({
+      root: this.#root,
+      release: this.#release,
+      layouts: this.#layouts,
+      files: this.#files,
+      unreadArchives: this.#unread,
+    });
+  }
+
+  #take(file: Location): Result<void> {
+    const { path } = file;
+    const directory = directoryOf(path);
+    const around = this.#layoutAround(directory);
+    if (around !== undefined) {
+      // Anything else below `blobs` is nobody's.
+      const digest = blobName(around.path === '' ? path : path.slice(around.path.length + 1));
+      if (digest !== undefined) around.blobs.set(digest, file);
+      return ok(undefined);
+    }
+    const layout = this.#found.get(directory);
+    if (layout !== undefined && nameOf(path) === 'index.json') layout.index = file;
+    else if (layout?.version !== file) return this.#takeOwn(file);
     return ok(undefined);
   }
 
-  async #documents(
-    path: string,
-    layout: Location,
-    index: Location | undefined,
-    blobs: ReadonlyMap<Digest, Location>,
-  ): Promise<Result<void>> {
+  /** A file that is no part of a layout's directory. */
+  #takeOwn(file: Location): Result<void> {
+    if (file.path === RELEASE_FILE) this.#release = file;
+    else if (file.path.endsWith('.tar')) return this.#archive(file);
+    else this.#files.push(file);
+    return ok(undefined);
+  }
+
+  /** The layout in whose `blobs` a directory lies; a layout in there is none. */
+  #layoutAround(directory: string): FoundLayout | undefined {
+    if (directory === '' || this.#found.size === 0) return undefined;
+    if (this.#within.has(directory)) return this.#within.get(directory);
+    const parent = directoryOf(directory);
+    const around = this.#layoutAround(parent) ?? (nameOf(directory) === 'blobs' ? this.#found.get(parent) : undefined);
+    this.#within.set(directory, around);
+    return around;
+  }
+
+  #documents({ path, version, index, blobs }: FoundLayout): Result<void> {
     if (index === undefined) return refuse('layout-malformed', `The OCI layout ${shown(path)} has no index.json.`);
-    const version = parseOciLayout(await readAll(this.#root.read(layout), OCI_MANIFEST_BYTES));
-    if (!version.ok) return within(path, version.error);
-    const parsed = parseLayoutIndex(await readAll(this.#root.read(index), OCI_MANIFEST_BYTES));
+    const read = parseOciLayout(readAll(this.#root.read(version), OCI_MANIFEST_BYTES));
+    if (!read.ok) return within(path, read.error);
+    const parsed = parseLayoutIndex(readAll(this.#root.read(index), OCI_MANIFEST_BYTES));
     if (!parsed.ok) return within(path, parsed.error);
     this.#layouts.push({ path, index: parsed.value, blobs });
     return ok(undefined);
   }
 
-  async #file(file: Location): Promise<Result<void>> {
-    if (file.path === RELEASE_FILE) {
-      this.#release = file;
-      return ok(undefined);
-    }
-    if (!file.path.endsWith('.tar')) {
-      this.#files.push(file);
-      return ok(undefined);
-    }
-    const archive = await indexArchive(this.#root, file, this.#limits.entries - this.#entries);
+  #archive(file: Location): Result<void> {
+    const archive = indexArchive(this.#root, file, this.#entriesLeft);
     if (!archive.ok) this.#unread.set(file.path, archive.error);
     const members = archive.ok ? archive.value : undefined;
-    const layout = members?.get('oci-layout');
-    if (members === undefined || layout === undefined) {
+    const version = members?.get('oci-layout');
+    if (members === undefined || version === undefined) {
       this.#files.push(file);
       return ok(undefined);
     }
-    this.#entries += members.size;
+    this.#entriesLeft -= members.size;
     const blobs = new Map<Digest, Location>();
     for (const [name, location] of members) {
       const digest = blobName(name);
       if (digest !== undefined) blobs.set(digest, location);
     }
-    return this.#documents(file.path, layout, members.get('index.json'), blobs);
-  }
-
-  #tooDeep(): Result<never> {
-    return this.#tooLarge(`is nested more than ${this.#limits.depth} directories deep`);
-  }
-
-  #tooLarge(why: string): Result<never> {
-    return refuse('bundle-too-large', `The bundle ${why}; make smaller bundles, or raise the limit.`);
+    return this.#documents({ path: file.path, version, index: members.get('index.json'), blobs });
   }
 }
+
+const tooLarge = (why: string): Result<never> =>
+  refuse('bundle-too-large', `The bundle ${why}; make smaller bundles, or raise the limit.`);
+
+const directoryOf = (path: string): string => path.slice(0, Math.max(0, path.lastIndexOf('/')));
+const nameOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
 
 export const join = (directory: string, name: string): string => (directory === '' ? name : `${directory}/${name}`);
 

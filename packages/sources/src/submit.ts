@@ -1,23 +1,25 @@
-import { lstat, opendir, realpath } from 'node:fs/promises';
+import { lstatSync, realpathSync } from 'node:fs';
 import { basename, join as joinPath } from 'node:path';
-import { ok, OperationalError } from '@sluice/ports';
+import { OperationalError } from '@sluice/ports';
 import type { Result } from '@sluice/ports';
-import { pathFault, tarHeader, tarPadding, TarReader, tarTrailer } from '@sluice/bundle';
-import type { TarEvent, TarMember } from '@sluice/bundle';
-import type { FileHandle } from 'node:fs/promises';
-import { readRange, Root } from './beneath.ts';
+import { pathFault, tarHeader, tarPadding, tarTrailer } from '@sluice/bundle';
+import type { TarMember } from '@sluice/bundle';
+import { fstatSync } from 'node:fs';
+import { readInto, Root } from './beneath.ts';
 import { join, shown } from './scan.ts';
-import type { ScanLimits } from './scan.ts';
-import { append, TreeWriter } from './tree.ts';
+
+/** Bytes of a piece of the stream. */
+const PIECE_BYTES = 1024 * 1024;
 
 /**
- * A tar of these paths, read as the caller. The content of one directory alone is the bundle; of several paths each goes under its own base name.
- * Throws OperationalError `submit-input` for what the other side would refuse anyway: links, special files, names, files that change meanwhile.
+ * A tar of these paths, read as the caller, in large pieces. The content of one directory alone is the bundle; of several paths each goes under its own
+ * base name. Throws OperationalError `submit-input` for what the other side would refuse anyway: links, special files, names, files that change meanwhile.
  */
-export async function* writeSubmitStream(paths: readonly string[]): AsyncGenerator<Uint8Array> {
+export function* writeSubmitStream(paths: readonly string[]): Generator<Uint8Array> {
+  const writer = new TarWriter();
   const [only] = paths;
-  if (paths.length === 1 && only !== undefined && (await lstat(await resolved(only))).isDirectory()) {
-    yield* packDirectory(await resolved(only), '');
+  if (paths.length === 1 && only !== undefined && lstatSync(resolved(only)).isDirectory()) {
+    yield* packTree(writer, resolved(only), '', '');
   } else {
     const names = new Set<string>();
     for (const path of paths) {
@@ -25,16 +27,17 @@ export async function* writeSubmitStream(paths: readonly string[]): AsyncGenerat
       if (names.has(name))
         throw submitFault(`Two of the paths are named ${shown(name)}; submit a directory that holds both.`);
       names.add(name);
-      yield* packPath(await resolved(path), name);
+      yield* packPath(writer, resolved(path), name);
     }
   }
-  yield tarTrailer();
+  yield* writer.take(tarTrailer());
+  yield writer.rest();
 }
 
 /** Where a path that the caller named leads: links to what is submitted are followed, links in it are not. */
-async function resolved(path: string): Promise<string> {
+function resolved(path: string): string {
   try {
-    return await realpath(path);
+    return realpathSync(path);
   } catch (error) {
     throw submitFault(
       `${shown(path)} cannot be read: ${(error as Error).message}; name a file or directory that is there.`,
@@ -42,56 +45,86 @@ async function resolved(path: string): Promise<string> {
   }
 }
 
-async function* packPath(path: string, name: string): AsyncGenerator<Uint8Array> {
-  if ((await lstat(path)).isDirectory()) {
-    yield tarHeader(checked({ path: name, type: 'directory', size: 0 }));
-    yield* packDirectory(path, name);
+function* packPath(writer: TarWriter, path: string, name: string): Generator<Uint8Array> {
+  if (lstatSync(path).isDirectory()) {
+    yield* writer.take(tarHeader(checked({ path: name, type: 'directory', size: 0 })));
+    yield* packTree(writer, path, '', name);
     return;
   }
-  const root = await Root.open(joinPath(path, '..'));
-  if (!root.ok) throw submitFault(root.error.detail);
-  try {
-    yield* packFile(root.value, basename(path), name);
-  } finally {
-    await root.value.close();
-  }
+  using root = valueOf(Root.open(joinPath(path, '..')));
+  yield* packFile(writer, root, basename(path), name);
 }
 
-async function* packDirectory(path: string, prefix: string): AsyncGenerator<Uint8Array> {
-  const names: string[] = [];
-  for await (const entry of await opendir(path)) names.push(entry.name);
-  const root = await Root.open(path);
-  if (!root.ok) throw submitFault(root.error.detail);
-  try {
-    for (const name of names.sort()) {
-      const stat = await root.value.stat(name);
-      if (!stat.ok) throw submitFault(stat.error.detail);
-      const member = join(prefix, name);
-      if (stat.value.type === 'file') yield* packFile(root.value, name, member);
-      else {
-        yield tarHeader(checked({ path: member, type: 'directory', size: 0 }));
-        yield* packDirectory(joinPath(path, name), member);
-      }
+function* packTree(writer: TarWriter, top: string, path: string, prefix: string): Generator<Uint8Array> {
+  using root = valueOf(Root.open(top));
+  yield* packDirectory(writer, root, path, prefix);
+}
+
+function* packDirectory(writer: TarWriter, root: Root, path: string, prefix: string): Generator<Uint8Array> {
+  for (const name of valueOf(root.list(path, Infinity))) {
+    const child = join(path, name);
+    const member = join(prefix, name);
+    if (valueOf(root.stat(child)).type === 'file') yield* packFile(writer, root, child, member);
+    else {
+      yield* writer.take(tarHeader(checked({ path: member, type: 'directory', size: 0 })));
+      yield* packDirectory(writer, root, child, member);
     }
-  } finally {
-    await root.value.close();
   }
 }
 
-async function* packFile(root: Root, name: string, member: string): AsyncGenerator<Uint8Array> {
-  const opened = await root.openFile(name);
-  if (!opened.ok) throw submitFault(opened.error.detail);
-  await using handle = opened.value;
-  const { size } = await handle.stat();
-  yield tarHeader(checked({ path: member, type: 'file', size }));
-  let sent = 0;
-  for await (const bytes of readRange(handle, 0, size)) {
-    sent += bytes.length;
-    yield bytes;
-  }
+function* packFile(writer: TarWriter, root: Root, path: string, member: string): Generator<Uint8Array> {
+  using file = valueOf(root.openFile(path));
+  const { size } = fstatSync(file.descriptor);
+  yield* writer.take(tarHeader(checked({ path: member, type: 'file', size })));
+  const sent = yield* writer.takeFile(file.descriptor, size);
   if (sent !== size)
     throw submitFault(`${shown(member)} became shorter while it was read; submit it again once it is complete.`);
-  yield new Uint8Array(tarPadding(size));
+  yield* writer.take(new Uint8Array(tarPadding(size)));
+}
+
+/** Puts what comes into pieces of one size; a file is read straight into them. */
+class TarWriter {
+  #piece = new Uint8Array(PIECE_BYTES);
+  #filled = 0;
+
+  *take(bytes: Uint8Array): Generator<Uint8Array> {
+    for (let rest = bytes; rest.length > 0;) {
+      const taken = rest.subarray(0, this.#piece.length - this.#filled);
+      this.#piece.set(taken, this.#filled);
+      rest = rest.subarray(taken.length);
+      yield* this.#grown(taken.length);
+    }
+  }
+
+  /** Returns how many bytes the file had. */
+  *takeFile(descriptor: number, size: number): Generator<Uint8Array, number> {
+    let done = 0;
+    while (done < size) {
+      const room = this.#piece.subarray(this.#filled, this.#filled + size - done);
+      const got = readInto(descriptor, room, done);
+      done += got;
+      yield* this.#grown(got);
+      if (got < room.length) break;
+    }
+    return done;
+  }
+
+  rest(): Uint8Array {
+    return this.#piece.subarray(0, this.#filled);
+  }
+
+  *#grown(bytes: number): Generator<Uint8Array> {
+    this.#filled += bytes;
+    if (this.#filled < this.#piece.length) return;
+    yield this.#piece;
+    this.#piece = new Uint8Array(PIECE_BYTES);
+    this.#filled = 0;
+  }
+}
+
+function valueOf<T>(result: Result<T>): T {
+  if (result.ok) return result.value;
+  throw submitFault(result.error.detail);
 }
 
 function checked(member: TarMember): TarMember {
@@ -102,57 +135,3 @@ function checked(member: TarMember): TarMember {
 
 const submitFault = (message: string): OperationalError =>
   new OperationalError('submit-input', message, { retryable: false });
-
-/**
- * Extracts a submitted tar into `directory`, which must not exist; the directory is private, so nothing in it can be exchanged meanwhile. Refuses what
- * TarReader refuses, `tar-malformed` for names that clash, `bundle-too-large`. After a refusal what was written is the caller's to remove.
- */
-export async function receiveSubmitStream(
-  stream: AsyncIterable<Uint8Array>,
-  directory: string,
-  limits: ScanLimits,
-): Promise<Result<void>> {
-  const writer = await TreeWriter.create(directory, limits, 'tar-malformed');
-  await using extraction = new Extraction(writer);
-  const reader = new TarReader();
-  for await (const chunk of stream) {
-    const events = reader.push(chunk);
-    if (!events.ok) return events;
-    for (const event of events.value) {
-      const taken = await extraction.take(event);
-      if (!taken.ok) return taken;
-    }
-  }
-  return reader.finish();
-}
-
-class Extraction {
-  readonly #writer: TreeWriter;
-  #file: { readonly handle: FileHandle; readonly path: string } | undefined;
-
-  constructor(writer: TreeWriter) {
-    this.#writer = writer;
-  }
-
-  async take(event: TarEvent): Promise<Result<void>> {
-    if (event.kind === 'data') {
-      if (this.#file === undefined) throw new Error('bytes of a member came before the member');
-      await append(this.#file.handle, event.bytes, this.#file.path);
-      return ok(undefined);
-    }
-    await this[Symbol.asyncDispose]();
-    if (event.kind === 'end') return ok(undefined);
-    const { path, size, type } = event.member;
-    if (type === 'directory') return this.#writer.directory(path);
-    const opened = await this.#writer.file(path, size);
-    if (!opened.ok) return opened;
-    this.#file = { handle: opened.value, path };
-    return ok(undefined);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    const file = this.#file;
-    this.#file = undefined;
-    await file?.handle.close();
-  }
-}

@@ -1,77 +1,70 @@
-import { mkdir, open } from 'node:fs/promises';
-import type { FileHandle } from 'node:fs/promises';
+import { mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { ok, OperationalError, refuse } from '@sluice/ports';
-import type { BundleCode, Result } from '@sluice/ports';
+import type { Result } from '@sluice/ports';
 import { pathFault } from '@sluice/bundle';
 import { errnoOf, ioError } from './beneath.ts';
 import type { ScanLimits } from './scan.ts';
 
 /**
- * Writes files and directories with names from outside into a fresh directory of our own. Nothing is overwritten or followed. Refuses with
- * `path-outside-root`, `bundle-too-large`, and with `clash` where a name is there twice or is both file and directory.
+ * Makes files and directories with names from outside in a fresh directory of our own. Nothing is overwritten or followed. Refuses with
+ * `path-outside-root`, `bundle-too-large`, and with `tar-malformed` where a name is there twice or is both file and directory.
  */
 export class TreeWriter {
   readonly #directory: string;
   readonly #limits: ScanLimits;
-  readonly #clash: BundleCode;
-  readonly #made = new Set<string>();
+  readonly #files = new Set<string>();
+  readonly #directories = new Set<string>(['']);
+  /** Directories that are there in the file system. */
+  readonly #made = new Set<string>(['']);
   #entries = 0;
   #bytes = 0;
 
-  private constructor(directory: string, limits: ScanLimits, clash: BundleCode) {
+  private constructor(directory: string, limits: ScanLimits) {
     this.#directory = directory;
     this.#limits = limits;
-    this.#clash = clash;
   }
 
   /** `directory` must not exist. */
-  static async create(directory: string, limits: ScanLimits, clash: BundleCode): Promise<TreeWriter> {
+  static create(directory: string, limits: ScanLimits): TreeWriter {
     try {
-      await mkdir(directory, { mode: 0o700 });
+      mkdirSync(directory, { mode: 0o700 });
     } catch (error) {
       throw ioError(error, `Making ${directory}`);
     }
-    return new TreeWriter(directory, limits, clash);
+    return new TreeWriter(directory, limits);
   }
 
-  /** Makes a directory and those above it; one that is there already is fine. */
-  async directory(path: string): Promise<Result<void>> {
-    const fault = this.#fault(path);
-    if (fault !== undefined) return fault;
-    const segments = path.split('/');
-    for (let depth = 1; depth <= segments.length; depth++) {
-      const step = segments.slice(0, depth).join('/');
-      if (this.#made.has(step)) continue;
-      const counted = this.#count();
-      if (!counted.ok) return counted;
-      try {
-        await mkdir(join(this.#directory, step), { mode: 0o700 });
-      } catch (error) {
-        return this.#worldOr(error, path);
-      }
-      this.#made.add(step);
-    }
-    return ok(undefined);
+  /** Counts a directory and those above it; one that is there already is fine. */
+  directory(path: string): Result<undefined> {
+    return this.#fault(path) ?? this.#within(path);
   }
 
-  /** Makes a file of `size` bytes and those directories above it that are missing. The caller writes and closes it. */
-  async file(path: string, size: number): Promise<Result<FileHandle>> {
+  /** Counts a file of `size` bytes that is kept elsewhere, and those directories above it that are new. */
+  name(path: string, size: number): Result<undefined> {
     const fault = this.#fault(path);
     if (fault !== undefined) return fault;
-    const slash = path.lastIndexOf('/');
-    const above = slash < 0 ? ok(undefined) : await this.directory(path.slice(0, slash));
+    const above = this.#within(parentOf(path));
     if (!above.ok) return above;
-    const counted = this.#count(size);
-    if (!counted.ok) return counted;
+    if (this.#files.has(path) || this.#directories.has(path)) return this.#twice(path);
+    this.#files.add(path);
+    return this.#count(size);
+  }
+
+  /** Makes a file of `size` bytes and those directories above it that are missing; gives its descriptor, which the caller closes. */
+  file(path: string, size: number): Result<number> {
+    const named = this.name(path, size);
+    if (!named.ok) return named;
     try {
-      return ok(await open(join(this.#directory, path), 'wx', 0o600));
+      this.#make(parentOf(path));
+      return ok(openSync(join(this.#directory, path), 'wx', 0o600));
     } catch (error) {
-      return this.#worldOr(error, path);
+      if (errnoOf(error) !== 'ENAMETOOLONG') throw writeFault(error, path);
+      return refuse('path-outside-root', `The name ${JSON.stringify(path)} is too long for the file system.`);
     }
   }
 
-  #fault(path: string): ReturnType<typeof refuse> | undefined {
+  #fault(path: string): Result<never> | undefined {
     const fault = pathFault(path);
     if (fault !== undefined)
       return refuse(
@@ -82,7 +75,23 @@ export class TreeWriter {
     return refuse('bundle-too-large', `The bundle is nested more than ${this.#limits.depth} directories deep.`);
   }
 
-  #count(bytes = 0): Result<void> {
+  #within(path: string): Result<undefined> {
+    if (this.#directories.has(path)) return ok(undefined);
+    const above = this.#within(parentOf(path));
+    if (!above.ok) return above;
+    if (this.#files.has(path)) return this.#twice(path);
+    this.#directories.add(path);
+    return this.#count();
+  }
+
+  #make(path: string): void {
+    if (this.#made.has(path)) return;
+    this.#make(parentOf(path));
+    mkdirSync(join(this.#directory, path), { mode: 0o700 });
+    this.#made.add(path);
+  }
+
+  #count(bytes = 0): Result<undefined> {
     this.#entries += 1;
     this.#bytes += bytes;
     if (this.#entries > this.#limits.entries)
@@ -92,38 +101,22 @@ export class TreeWriter {
     return ok(undefined);
   }
 
-  #worldOr(error: unknown, path: string): ReturnType<typeof refuse> {
-    const shown = JSON.stringify(path);
-    switch (errnoOf(error)) {
-      case 'EEXIST':
-      case 'ENOTDIR':
-      case 'EISDIR':
-        return refuse(this.#clash, `The name ${shown} is there twice, or as file and as directory.`);
-      case 'ENAMETOOLONG':
-        return refuse('path-outside-root', `The name ${shown} is too long for the file system.`);
-      default:
-        throw writeFault(error, shown);
-    }
+  #twice(path: string): Result<never> {
+    return refuse('tar-malformed', `The name ${JSON.stringify(path)} is there twice, or as file and as directory.`);
   }
 }
 
-/** Writes all of `bytes` at the end of what was written. */
-export async function append(handle: FileHandle, bytes: Uint8Array, path: string): Promise<void> {
-  try {
-    for (let done = 0; done < bytes.length;) done += (await handle.write(bytes, done)).bytesWritten;
-  } catch (error) {
-    throw writeFault(error, JSON.stringify(path));
-  }
-}
+const parentOf = (path: string): string => path.slice(0, Math.max(0, path.lastIndexOf('/')));
 
-function writeFault(error: unknown, shown: string): OperationalError {
-  if (errnoOf(error) !== 'ENOSPC' && errnoOf(error) !== 'EDQUOT') return ioError(error, `Writing ${shown}`);
+/** An error of writing as our own: `work-full`, or `source-io`. */
+export function writeFault(error: unknown, path: string): unknown {
+  const shown = JSON.stringify(path);
+  const code = errnoOf(error);
+  if (code === undefined) return error;
+  if (code !== 'ENOSPC' && code !== 'EDQUOT') return ioError(error, `Writing ${shown}`);
   return new OperationalError(
     'work-full',
     `${shown} does not fit on the disk of the work directory; free some space.`,
-    {
-      retryable: true,
-      cause: error,
-    },
+    { retryable: true, cause: error },
   );
 }

@@ -1,8 +1,11 @@
+import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { lstat, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OperationalError } from '@sluice/ports';
 import { errnoOf, ioError } from './beneath.ts';
+import type { ReceptionPlaces } from './reception.ts';
 
 /** One input on its way through the work area. */
 export interface Submission {
@@ -10,8 +13,12 @@ export interface Submission {
   readonly id: string;
   /** What the operator called it. */
   readonly name: string;
+  /** Its own directory in the work area. */
+  readonly home: string;
   /** Where its content lies; nobody else has a path to it. */
   readonly directory: string;
+  /** The archive of its small files, where it came as a stream. */
+  readonly archive?: string;
 }
 
 /** Why an input went to `refused/`: a reject code or the code of an operational error, and one sentence. */
@@ -23,12 +30,14 @@ export interface Reason {
 const COUNTER_DIGITS = 8;
 const NAME_BYTES = 200;
 const REFUSED_NAMES = 10_000;
+const ARCHIVE = 'files.tar';
 
 /**
  * The private directory in which inputs lie between arrival and seal, one directory each:
  *
  *     00000001.RANDOM-NAME/partial      being filled: thrown away at start
  *     00000001.RANDOM-NAME/input        complete: handled, and handled again after a crash
+ *     00000001.RANDOM-NAME/files.tar    with `input`: the small files of an input that came as a stream
  *     00000001.RANDOM-NAME/reason.json  with `input`: refused, to be moved to refused/NAME
  *     00000001.RANDOM-NAME/done         sealed: only its removal is left
  *
@@ -51,8 +60,8 @@ export class WorkArea {
     const waiting: Submission[] = [];
     for (const id of (await readdir(this.#work)).sort()) {
       this.#counter = Math.max(this.#counter, Number.parseInt(id, 10) || 0);
-      const submission = this.#submission(id);
-      if (!(await exists(submission.directory))) await rm(join(this.#work, id), { recursive: true, force: true });
+      const submission = await this.#found(id);
+      if (!(await exists(submission.directory))) await removeTree(submission.home);
       else if (await exists(join(this.#work, id, 'reason.json'))) await this.#moveToRefused(submission);
       else waiting.push(submission);
     }
@@ -66,34 +75,39 @@ export class WorkArea {
       await rename(path, submission.directory);
       return submission;
     } catch (error) {
-      await rm(join(this.#work, submission.id), { recursive: true, force: true });
+      await rm(submission.home, { recursive: true, force: true });
       if (errnoOf(error) === 'ENOENT') return undefined;
       throw takeFault(error, name);
     }
   }
 
-  /** Starts an input that we fill ourselves; `partial` is where to (not made yet). */
-  async begin(name: string): Promise<{ readonly submission: Submission; readonly partial: string }> {
-    const submission = await this.#create(name);
-    return { submission, partial: join(this.#work, submission.id, 'partial') };
+  /** Starts an input that comes as a stream, and says where to write it: neither is made yet. */
+  async begin(name: string): Promise<{ readonly submission: Submission; readonly places: ReceptionPlaces }> {
+    const created = await this.#create(name);
+    const archive = join(created.home, ARCHIVE);
+    return { submission: { ...created, archive }, places: { directory: join(created.home, 'partial'), archive } };
   }
 
   /** The partial input is whole now. */
-  async complete({ id, directory }: Submission): Promise<void> {
-    await rename(join(this.#work, id, 'partial'), directory);
-    await syncDirectory(join(this.#work, id));
+  async complete({ home, directory }: Submission): Promise<void> {
+    await rename(join(home, 'partial'), directory);
+    await syncDirectory(home);
   }
 
-  /** The input is sealed: it will not be handled again, and is removed. Throws `work-leftover` when it cannot be. */
-  async accept({ id, name, directory }: Submission): Promise<void> {
-    await rename(directory, join(this.#work, id, 'done'));
-    await syncDirectory(join(this.#work, id));
+  /** The input is sealed: it will not be handled again. */
+  async accept({ home, directory }: Submission): Promise<void> {
+    await rename(directory, join(home, 'done'));
+    await syncDirectory(home);
+  }
+
+  /** Removes what was accepted. Throws `work-leftover` when it cannot be. */
+  async remove({ home, name }: Submission): Promise<void> {
     try {
-      await rm(join(this.#work, id), { recursive: true, force: true });
+      await removeTree(home);
     } catch (error) {
       throw new OperationalError(
         'work-leftover',
-        `${JSON.stringify(name)} was sealed but ${join(this.#work, id)} cannot be removed; remove it by hand.`,
+        `${JSON.stringify(name)} was sealed but ${home} cannot be removed; remove it by hand.`,
         { retryable: false, cause: error },
       );
     }
@@ -101,9 +115,12 @@ export class WorkArea {
 
   /** Moves the input (if any of it is whole) and `reason.json` to `refused/NAME`; gives that path. */
   async refuse(submission: Submission, reason: Reason): Promise<string> {
-    const home = join(this.#work, submission.id);
+    const { home, directory } = submission;
     await rm(join(home, 'partial'), { recursive: true, force: true });
-    if (!(await exists(submission.directory))) await mkdir(submission.directory);
+    if (!(await exists(directory))) {
+      await rm(join(home, ARCHIVE), { force: true });
+      await mkdir(directory);
+    }
     await using file = await open(join(home, '.reason'), 'w', 0o640);
     await file.writeFile(`${JSON.stringify({ name: submission.name, ...reason }, undefined, 2)}\n`);
     await file.sync();
@@ -112,8 +129,8 @@ export class WorkArea {
   }
 
   /** Throws away an input of which nothing is to be kept. */
-  async discard({ id }: Submission): Promise<void> {
-    await rm(join(this.#work, id), { recursive: true, force: true });
+  async discard({ home }: Submission): Promise<void> {
+    await rm(home, { recursive: true, force: true });
   }
 
   async #moveToRefused({ id, name }: Submission): Promise<string> {
@@ -151,7 +168,15 @@ export class WorkArea {
   }
 
   #submission(id: string): Submission {
-    return { id, name: id.slice(id.indexOf('-') + 1), directory: join(this.#work, id, 'input') };
+    const home = join(this.#work, id);
+    return { id, name: id.slice(id.indexOf('-') + 1), home, directory: join(home, 'input') };
+  }
+
+  /** An input that an earlier run left. */
+  async #found(id: string): Promise<Submission> {
+    const submission = this.#submission(id);
+    const archive = join(submission.home, ARCHIVE);
+    return (await exists(archive)) ? { ...submission, archive } : submission;
   }
 }
 
@@ -181,6 +206,13 @@ function takeFault(error: unknown, name: string): OperationalError {
     default:
       return ioError(error, `Moving ${shown}`);
   }
+}
+
+/** By a program of its own where there is one: a hundred thousand files are removed beside our work, and not in its way. */
+async function removeTree(path: string): Promise<void> {
+  const removal = spawn('rm', ['-rf', '--', path], { stdio: 'ignore' });
+  await once(removal, 'close').catch(() => undefined);
+  await rm(path, { recursive: true, force: true });
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -1,27 +1,28 @@
 import { rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { OCI_INDEX, OCI_MANIFEST, readPack } from '@sluice/bundle';
+import { OCI_INDEX, OCI_MANIFEST } from '@sluice/bundle';
 import type { Digest } from '@sluice/ports';
 import { collect, readRelease } from '../src/collect.ts';
 import type { Collected, WantedArtifact } from '../src/collect.ts';
 import { composeRelease } from '../src/compose.ts';
-import { makeObjects } from '../src/pack.ts';
 import { scanDirectory } from '../src/scan.ts';
-import { busyboxLayout, codeOf, digestOf, HandLayout, MemoryStore, put, run, scratch, valueOf } from './tools.ts';
+import { busyboxLayout, codeOf, digestOf, HandLayout, MemoryStaging, put, run, scratch, valueOf } from './tools.ts';
 import type { Target } from './tools.ts';
 import type { Result } from '@sluice/ports';
 
 async function collected(
   bundle: string,
   artifacts: readonly WantedArtifact[],
-  { bundleBytes = 2 ** 30, store = new MemoryStore() } = {},
+  { bundleBytes = 2 ** 30, staging = new MemoryStaging(), canMove = true } = {},
 ): Promise<Result<Collected>> {
-  const { root, ...scan } = valueOf(await scanDirectory(bundle));
+  const scan = valueOf(await scanDirectory(bundle));
   try {
-    return await collect({ root, ...scan }, artifacts, store, { bundleBytes });
+    const result = await collect(scan, artifacts, staging, { bundleBytes, canMove });
+    if (result.ok) await staging.commit();
+    return result;
   } finally {
-    await root.close();
+    scan.root.close();
   }
 }
 
@@ -53,22 +54,30 @@ describe('collecting', () => {
     const layout = busyboxLayout(join(bundle, 'layout'));
     const artifacts = await artifactsOf(bundle);
     expect(artifacts.map(({ type }) => type)).toEqual(['image', 'file']);
-    const store = new MemoryStore();
-    const fromDirectory = valueOf(await collected(bundle, artifacts, { store }));
-    expect(fromDirectory.blobs.map(({ digest }) => digest).sort()).toEqual([...store.blobs.keys()].sort());
+    const staging = new MemoryStaging();
+    const fromDirectory = valueOf(await collected(bundle, artifacts, { staging }));
+    const contents = staging.contents(fromDirectory.objects);
+    for (const [digest, bytes] of contents) expect(digestOf(bytes)).toBe(digest);
+    // A layer, its config, the manifest and the file.
+    expect(fromDirectory.blobs).toBe(4);
+    expect(contents.size).toBe(4);
+    expect([...contents.keys()]).toEqual(expect.arrayContaining(artifacts.map(({ digest }) => digest)));
     expect(fromDirectory.bytes).toBe(artifacts.reduce((sum, { total }) => sum + total, 0));
-    expect(fromDirectory.artifacts[0]?.entries.at(-1)?.digest).toBe(artifacts[0]?.digest);
-    expect(store.batches).toBe(1);
+    expect(fromDirectory.bytes).toBe([...contents.values()].reduce((sum, bytes) => sum + bytes.length, 0));
+    expect(staging.copies).toBe(0);
 
     run('skopeo', 'copy', '-q', `oci:${layout}:1.35`, `oci-archive:${join(bundle, 'x.tar')}:1.35`);
     rmSync(layout, { recursive: true });
-    expect(valueOf(await collected(bundle, artifacts)).bytes).toBe(fromDirectory.bytes);
+    const fromArchive = new MemoryStaging();
+    const result = valueOf(await collected(bundle, artifacts, { staging: fromArchive }));
+    expect([...fromArchive.contents(result.objects).keys()].sort()).toEqual([...contents.keys()].sort());
+    expect(fromArchive.copies).toBe(1);
 
     const scan = valueOf(await scanDirectory(bundle));
     expect(Buffer.from(valueOf(await readRelease(scan, 100))).toString()).toBe('signed');
     expect(codeOf(await readRelease(scan, 5))).toBe('statement-too-large');
     expect(codeOf(await readRelease({ ...scan, release: undefined }, 5))).toBe('release-missing');
-    await scan.root.close();
+    scan.root.close();
   });
 
   it('takes a multi-arch index of two images by umoci, and a referrer', async () => {
@@ -87,11 +96,13 @@ describe('collecting', () => {
       'library/busybox:multi',
       expect.stringMatching(/^library\/busybox@sha256:/),
     ]);
-    const result = valueOf(await collected(path, artifacts));
-    const multi = result.artifacts[2]?.entries ?? [];
-    // The layer is shared; each image has its own config.
-    expect(multi.map(({ kind }) => kind)).toEqual('blob blob manifest blob manifest index'.split(' '));
-    expect(artifacts[2]?.total).toBe(multi.reduce((sum, { size }) => sum + size, 0));
+    const staging = new MemoryStaging();
+    const multi = valueOf(await collected(path, artifacts.slice(2, 3), { staging }));
+    // The layer is shared; each image has its own config and manifest.
+    const sizes = [...staging.contents(multi.objects).values()].map(({ length }) => length);
+    expect(sizes).toHaveLength(6);
+    expect(artifacts[2]?.total).toBe(sizes.reduce((sum, size) => sum + size, 0));
+    expect(valueOf(await collected(path, artifacts)).blobs).toBe(9);
   });
 
   it('finds files by their bytes, also among several of one size', async () => {
@@ -100,12 +111,43 @@ describe('collecting', () => {
     expect(codeOf(await collected(bundle, [fileArtifact('ten')]))).toBe('blob-missing');
   });
 
-  it('reads nothing twice that the store has', async () => {
-    const bundle = put(scratch(), { a: 'one' });
-    const store = new MemoryStore();
-    await collected(bundle, [fileArtifact('one')], { store });
-    expect(codeOf(await collected(bundle, [fileArtifact('one')], { store }))).toBe('ok');
-    expect(store.batches).toBe(1);
+  it('copies large files that cannot be moved, and finds them among others of one size', async () => {
+    const contents = ['a', 'b', 'c'].map((letter) => letter.repeat(300_000));
+    const bundle = put(scratch(), Object.fromEntries(contents.map((bytes, i) => [`file-${String(i)}`, bytes])));
+    const wanted = contents.slice(1).map(fileArtifact);
+    for (const canMove of [true, false]) {
+      const staging = new MemoryStaging();
+      const { objects } = valueOf(await collected(bundle, wanted, { staging, canMove }));
+      expect([...staging.contents(objects).keys()].sort()).toEqual(wanted.map(({ digest }) => digest).sort());
+      expect(staging.blobs.size).toBe(2);
+      // The one that nobody wants is read to know that.
+      expect(staging.copies).toBe(canMove ? 0 : 3);
+    }
+  });
+
+  it('needs no large blob that the store has, nor one of a manifest', async () => {
+    const large = 'x'.repeat(300_000);
+    const bundle = put(scratch(), { large, small: 'small' });
+    const layout = new HandLayout(join(bundle, 'l'));
+    const image = layout.manifest([], { annotations: { padding: large } });
+    const artifacts = [fileArtifact(large), fileArtifact('small'), imageOf(image, image.size + 2)];
+    const staging = new MemoryStaging();
+    const first = valueOf(await collected(bundle, artifacts, { staging }));
+    rmSync(join(bundle, 'large'));
+    rmSync(join(layout.path, 'blobs/sha256', image.digest.slice(7)));
+    expect(valueOf(await collected(bundle, artifacts, { staging }))).toEqual(first);
+    expect(codeOf(await collected(bundle, artifacts))).toBe('blob-missing');
+    rmSync(join(bundle, 'small'));
+    expect(codeOf(await collected(bundle, artifacts.slice(0, 2), { staging }))).toBe('blob-missing');
+  });
+
+  it('takes 3,000 files of one size by their bytes', async () => {
+    const files = Object.fromEntries(
+      Array.from({ length: 3000 }, (_, i) => [`d${String(i % 7)}/${String(i)}`, String(i).padStart(5, '0')]),
+    );
+    const bundle = put(scratch(), files);
+    const wanted = Object.values(files).map((bytes) => ({ ...fileArtifact(bytes), name: 'other' }));
+    expect(valueOf(await collected(bundle, wanted.toReversed())).blobs).toBe(3000);
   });
 });
 
@@ -116,7 +158,7 @@ describe('refusals', () => {
     const artifacts = await artifactsOf(layout);
     const scan = valueOf(await scanDirectory(bundle));
     const locations = [...(scan.layouts[0]?.blobs.values() ?? [])];
-    await scan.root.close();
+    scan.root.close();
     expect(locations.some(({ size }) => size > 262_144) && locations.some(({ size }) => size < 262_144)).toBe(true);
     for (const { path, size } of locations) {
       const spoilt = join(scratch(), 'copy');
@@ -182,41 +224,36 @@ describe('refusals', () => {
 
 describe('link objects', () => {
   it('packs small blobs, 4 MiB at most, and leaves large ones', async () => {
-    const store = new MemoryStore();
     const contents = [
-      ...Array.from({ length: 40 }, (_, i) => Buffer.alloc(200_000, i)),
+      ...Array.from({ length: 40 }, (_, i) => Buffer.alloc(200_000, i + 1)),
       Buffer.alloc(262_144),
       Buffer.alloc(0),
     ];
-    const blobs = contents.map((bytes) => ({ digest: digestOf(bytes), size: bytes.length }));
-    for (const [i, { digest, size }] of blobs.entries()) await store.put(digest, size, contents[i] ?? Buffer.alloc(0));
-    const objects = await makeObjects(blobs, store);
-    expect(await makeObjects(blobs.toReversed(), store)).toEqual(objects);
+    const files = Object.fromEntries(contents.map((bytes, i) => [`f${String(i)}`, bytes]));
+    const bundle = put(scratch(), files);
+    const wanted = contents.map((bytes) => ({
+      ...fileArtifact('x'),
+      digest: digestOf(bytes),
+      size: bytes.length,
+      total: bytes.length,
+    }));
+    const staging = new MemoryStaging();
+    const { objects } = valueOf(await collected(bundle, wanted, { staging }));
+    expect(valueOf(await collected(bundle, wanted.toReversed())).objects).toEqual(objects);
     expect(objects.map(({ contentType }) => contentType)).toEqual([
       'application/x-tar',
       'application/x-tar',
       'application/octet-stream',
     ]);
-    const members: Digest[] = [];
-    for (const { digest, size } of objects.slice(0, 2)) {
-      expect(size).toBeLessThanOrEqual(4 * 1024 * 1024);
-      const pack = valueOf(readPack(await store.readVerified(digest, size)));
-      for (const { digest: member, bytes } of pack) {
-        expect(digestOf(bytes)).toBe(member);
-        members.push(member);
-      }
-    }
-    expect(members).toEqual(
-      blobs
-        .filter(({ size }) => size < 262_144)
-        .map(({ digest }) => digest)
-        .sort(),
-    );
+    for (const { size } of objects.slice(0, 2)) expect(size).toBeLessThanOrEqual(4 * 1024 * 1024);
+    const found = staging.contents(objects);
+    for (const [digest, bytes] of found) expect(digestOf(bytes)).toBe(digest);
+    expect([...found.keys()].sort()).toEqual(wanted.map(({ digest }) => digest).sort());
     expect(objects[2]).toEqual({
       digest: digestOf(Buffer.alloc(262_144)),
       size: 262_144,
       contentType: 'application/octet-stream',
     });
-    expect(await makeObjects([], store)).toEqual([]);
+    expect(valueOf(await collected(bundle, [])).objects).toEqual([]);
   });
 });

@@ -9,7 +9,7 @@ import { busyboxLayout, codeOf, digestOf, HandLayout, put, run, scratch, valueOf
 
 const scan = async (directory: string, limits: Partial<ScanLimits> = {}): Promise<string> => {
   const scanned = await scanDirectory(directory, { ...DEFAULT_SCAN_LIMITS, ...limits });
-  if (scanned.ok) await scanned.value.root.close();
+  if (scanned.ok) scanned.value.root.close();
   return codeOf(scanned);
 };
 
@@ -28,10 +28,10 @@ describe('real layouts', () => {
       expect(index.manifests[0]?.annotations['org.opencontainers.image.ref.name']).toBe('1.35');
       expect([...blobs.keys()]).toContain(index.manifests[0]?.digest);
       for (const [digest, location] of blobs) {
-        expect(digestOf(await readAll(root.read(location), location.size))).toBe(digest);
+        expect(digestOf(readAll(root.read(location), location.size))).toBe(digest);
       }
     }
-    await root.close();
+    root.close();
   });
 
   it('takes a layout at the top with its extra files, one archive alone, and a sparse layout', async () => {
@@ -47,12 +47,12 @@ describe('real layouts', () => {
     expect(scanned.release).toBeDefined();
     expect(scanned.files.map(({ path }) => path)).toEqual(['motd']);
     expect(scanned.layouts[0]?.blobs.size).toBeGreaterThan(2);
-    await scanned.root.close();
+    scanned.root.close();
 
     run('tar', '-C', join(top, 'layout'), '-cf', join(top, 'one.tar'), '.');
     const one = valueOf(await scanFile(join(top, 'one.tar')));
     expect(one.layouts.map(({ path }) => path)).toEqual(['one.tar']);
-    await one.root.close();
+    one.root.close();
 
     const sparse = put(scratch(), {
       'oci-layout': '{"imageLayoutVersion":"1.0.0"}',
@@ -94,15 +94,15 @@ describe('special files', () => {
     expect(await scan(inLayout)).toBe('special-file');
   });
 
-  it('never leaves the root when a directory is exchanged for a link after the scan', async () => {
+  it('never leaves the root when a directory is exchanged for a link after the scan', () => {
     const outside = put(scratch(), { secret: 'secret' });
     const bundle = put(scratch(), { 'dir/secret': 'public' });
-    const root = valueOf(await Root.open(bundle));
+    const root = valueOf(Root.open(bundle));
     run('rm', '-r', join(bundle, 'dir'));
     symlinkSync(outside, join(bundle, 'dir'));
-    expect(codeOf(await root.openFile('dir/secret'))).toBe('special-file');
-    await expect(readAll(root.read({ path: 'dir/secret', offset: 0, size: 6 }), 6)).rejects.toThrow('symbolic link');
-    await root.close();
+    expect(codeOf(root.openFile('dir/secret'))).toBe('special-file');
+    expect(() => root.readWhole({ path: 'dir/secret', offset: 0, size: 6 })).toThrow('symbolic link');
+    root.close();
   });
 });
 
@@ -171,6 +171,6 @@ describe('limits and names', () => {
       'link.tar special-file',
       'twice.tar layout-malformed',
     ]);
-    await root.close();
+    root.close();
   });
 });

@@ -4,9 +4,9 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import { OCI_MANIFEST } from '@sluice/bundle';
+import { OCI_MANIFEST, readPack } from '@sluice/bundle';
 import { OperationalError } from '@sluice/ports';
-import type { BlobStore, Digest } from '@sluice/ports';
+import type { Digest, HashedFile, Staging } from '@sluice/ports';
 
 export const digestOf = (bytes: Uint8Array | string): Digest =>
   `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
@@ -38,50 +38,60 @@ export function valueOf<T>(result: { ok: true; value: T } | { ok: false; error: 
   throw new Error(`${result.error.code}: ${result.error.detail}`);
 }
 
-/** A store in memory that keeps to the contract of the port. */
-export class MemoryStore implements BlobStore {
+/** A staging store in memory that keeps to the contract of the port. */
+export class MemoryStaging implements Staging {
   readonly blobs = new Map<Digest, Uint8Array>();
-  batches = 0;
+  copies = 0;
+  #taken: HashedFile[] = [];
 
-  async put(digest: Digest, size: number, bytes: AsyncIterable<Uint8Array> | Uint8Array): Promise<void> {
-    const pieces: Uint8Array[] = [];
-    if (bytes instanceof Uint8Array) pieces.push(bytes);
-    else for await (const piece of bytes) pieces.push(piece);
-    const whole = Buffer.concat(pieces);
-    if (digestOf(whole) !== digest || whole.length !== size) {
-      throw new OperationalError('store-digest-mismatch', digest, { retryable: false });
-    }
-    this.blobs.set(digest, whole);
+  canTakeFrom(): boolean {
+    return true;
   }
-  async putMany(blobs: readonly { readonly digest: Digest; readonly bytes: Uint8Array }[]): Promise<void> {
-    this.batches += 1;
-    for (const { digest, bytes } of blobs) await this.put(digest, bytes.length, bytes);
+  holds(digest: Digest, size: number): boolean {
+    return this.blobs.get(digest)?.length === size;
   }
-  async adopt(digest: Digest, size: number, path: string): Promise<void> {
-    await this.put(digest, size, readFileSync(path));
-    rmSync(path);
-  }
-  stat(digest: Digest): Promise<number | undefined> {
-    return Promise.resolve(this.blobs.get(digest)?.length);
-  }
-  async *#stream(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-    yield await Promise.resolve(bytes);
-  }
-  async read(digest: Digest): Promise<AsyncIterable<Uint8Array>> {
-    return this.#stream(await this.readVerified(digest, Infinity));
-  }
-  readVerified(digest: Digest, limit: number): Promise<Uint8Array> {
+  *read(digest: Digest): Generator<Uint8Array> {
     const bytes = this.blobs.get(digest);
-    if (bytes === undefined || bytes.length > limit)
-      throw new OperationalError('store-missing', digest, { retryable: false });
-    return Promise.resolve(bytes);
+    if (bytes !== undefined) yield bytes;
   }
-  remove(digest: Digest): Promise<void> {
-    this.blobs.delete(digest);
+  add(bytes: Uint8Array): Promise<Digest> {
+    this.blobs.set(digestOf(bytes), bytes);
+    return Promise.resolve(digestOf(bytes));
+  }
+  async copy(bytes: AsyncIterable<Uint8Array>, wants: (digest: Digest, size: number) => boolean): Promise<Digest> {
+    this.copies += 1;
+    const whole = Buffer.concat(await Array.fromAsync(bytes));
+    const digest = digestOf(whole);
+    if (wants(digest, whole.length)) this.blobs.set(digest, whole);
+    return digest;
+  }
+  take(file: HashedFile): Promise<void> {
+    this.#taken.push(file);
     return Promise.resolve();
   }
-  async *list(): AsyncIterable<{ readonly digest: Digest; readonly size: number }> {
-    for (const [digest, { length }] of this.blobs) yield await Promise.resolve({ digest, size: length });
+  commit(): Promise<void> {
+    for (const { digest, size, read } of this.#taken) {
+      const whole = Buffer.concat([...read()]);
+      if (digestOf(whole) !== digest || whole.length !== size)
+        throw new OperationalError('store-digest-mismatch', digest, { retryable: false });
+      this.blobs.set(digest, whole);
+    }
+    this.discard();
+    return Promise.resolve();
+  }
+  discard(): void {
+    this.#taken = [];
+  }
+
+  /** What link objects hold: the members of packs, and the large blobs as they are. */
+  contents(objects: readonly { readonly digest: Digest; readonly contentType: string }[]): Map<Digest, Uint8Array> {
+    const contents = new Map<Digest, Uint8Array>();
+    for (const { digest, contentType } of objects) {
+      const bytes = this.blobs.get(digest) ?? Buffer.alloc(0);
+      const members = contentType === 'application/x-tar' ? valueOf(readPack(bytes)) : [{ digest, bytes }];
+      for (const member of members) contents.set(member.digest, member.bytes);
+    }
+    return contents;
   }
 }
 
