@@ -103,8 +103,7 @@ export class LinkPipeline {
   async obey(message: ReceiverToLink): Promise<void> {
     switch (message.type) {
       case 'allow':
-        for (const { channel, key } of this.spool.allow(message.channel, message.digests))
-          this.machine.forget(channel, key);
+        this.#allow(message);
         break;
       case 'settle':
         await this.spool.settle(message.channel, message.key);
@@ -114,6 +113,12 @@ export class LinkPipeline {
         await this.spool.forget(message.channel, message.key);
         this.machine.forget(message.channel, message.key);
     }
+  }
+
+  /** Leave to come in. What was taken before is wanted once more then: all that is on air of it counts from now on. */
+  #allow({ channel, digests }: ReceiverToLink & { readonly type: 'allow' }): void {
+    const keys = this.spool.allow(channel, digests).map(({ key }) => key);
+    if (keys.length > 0) this.machine.forget(channel, ...keys);
   }
 
   /** All whole objects, for a receiver that connects. */

@@ -59,6 +59,22 @@ describe('from datagrams to files', () => {
     await until(() => link.objects.length === 4);
   });
 
+  it('an object that was taken before and is wanted anew comes with the very pass that is on air', async () => {
+    const link = new Link(scratch(), { unsignedBytesHeld: 4 * MIB });
+    const feed = new Feed(SESSION);
+    link.source.give(feed.pass(feed.order([STATEMENT], [BLOB])));
+    await until(() => link.objects.length === 2);
+    await link.pipeline.obey({ type: 'settle', channel: 'prod', key: KEY });
+    const datagrams = feed.pass(feed.order([STATEMENT], [BLOB], 1));
+    // Its FDT and some symbols are here before the receiver has read the statements.
+    const early = Math.floor(datagrams.length / 20);
+    link.source.give(datagrams.slice(0, early));
+    await link.pipeline.obey({ type: 'allow', channel: 'prod', digests: [digestOf(BLOB)] });
+    link.source.give(datagrams.slice(early));
+    await until(() => link.objects.length === 3);
+    expect(link.objects[2]?.digest).toBe(digestOf(BLOB));
+  });
+
   it('messages about objects that are not there change nothing', async () => {
     const link = new Link(scratch());
     for (const key of ['', '../../etc/passwd', KEY]) {

@@ -19,7 +19,7 @@ import type { ReceivingObject } from './object.ts';
 import { Placement } from './placement.ts';
 import { type ChannelState, ReceiveSession, type ToiEntry } from './session.ts';
 import { Stopwatch } from '../stopwatch.ts';
-import { RECEIVE_STOPS, receiveArenaBytes, type ReceiveStop } from './types.ts';
+import { RECEIVE_STOPS, receiveArenaBytes, type ReceiveStop, spoolKey } from './types.ts';
 import type { ReceiveCounters, ReceiveLimits, ReceiveParts } from './types.ts';
 import { ReplayWindow, WINDOW_BYTES } from './window.ts';
 
@@ -209,14 +209,14 @@ export class ReceiveMachine {
     for (const session of this.#sessions.values()) if (session.closesAt <= now) this.#close(session);
   }
 
-  /** Drops an object, whole or not: what comes of it later is asked of the spool anew. */
-  forget(channel: string, key: string): void {
-    const object = this.#placement.take(channel, key);
-    if (object === undefined) return;
-    for (const entry of this.#entries()) {
-      if (entry.entry.type === 'object' && entry.entry.object === object) {
-        entry.channel.tois.set(entry.toi, { type: 'refused', info: object.info });
-      }
+  /** Drops objects, whole or not, and that any was complete: what comes of them later is asked of the spool anew. */
+  forget(channel: string, ...keys: readonly string[]): void {
+    for (const key of keys) this.#placement.take(channel, key);
+    const dropped = new Set(keys);
+    for (const { channel: state, toi, entry } of this.#entries()) {
+      if (entry.type !== 'object' && entry.type !== 'complete') continue;
+      const info = entry.type === 'object' ? entry.object.info : entry.info;
+      if (info.channel === channel && dropped.has(spoolKey(info))) state.tois.set(toi, { type: 'refused', info });
     }
   }
 

@@ -98,7 +98,7 @@ export class Placement {
     if (info.size > this.#limits.objectBytes) return 'object-too-large';
     if (this.#objects.size >= this.#limits.objects) return 'object-limit';
     const opened = this.#parts.spool.open(info);
-    if (opened === 'complete') return { type: 'complete' };
+    if (opened === 'complete') return { type: 'complete', info };
     if (typeof opened === 'string') return opened;
     const object = new ReceivingObject(info, opened.stored, {
       ...this.#parts,

@@ -8,7 +8,7 @@ import { ReplayWindow } from './window.ts';
 /** What a TOI stands for: an object being received, one that is complete already, or a heartbeat. */
 export type ToiEntry =
   | { readonly type: 'object'; readonly object: ReceivingObject }
-  | { readonly type: 'complete' }
+  | { readonly type: 'complete'; readonly info: ObjectInfo }
   | { readonly type: 'refused'; readonly info: ObjectInfo }
   | { readonly type: 'heartbeat'; readonly info: ObjectInfo; done: boolean };
 
