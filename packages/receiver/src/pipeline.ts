@@ -174,6 +174,10 @@ export class ReceiverPipeline {
         'transport statement holds',
       );
     }
+    const { digest } = statement.release;
+    // An earlier bundle may have brought the same release: link must take it again.
+    if (this.#inventory.get(channel, digest) === undefined)
+      this.#parts.toLink({ type: 'allow', channel, digests: [digest] });
     await this.#release(this.#open.take(transport));
   }
 

@@ -91,9 +91,9 @@ describe('a bundle that does not hold (B-7)', () => {
     const names = [bundle.transport, bundle.release].map(({ digest }) => `${digest.slice(7)}.dsse.json`);
     expect(kept?.files).toEqual([...names, 'reason.json'].sort());
     expect(kept?.reason.detail).toBe('the release has 1 of the 2 signatures that the channel needs');
-    expect(receiver.said.map(({ type }) => type)).toEqual(['settle', 'settle']);
+    expect(receiver.said.map(({ type }) => type)).toEqual(['allow', 'settle', 'settle']);
     for (const object of bundle.objects) await receiver.arrive(object);
-    expect(receiver.said.map(({ type }) => type)).toEqual(['settle', 'settle', 'settle']);
+    expect(receiver.said.map(({ type }) => type)).toEqual(['allow', 'settle', 'settle', 'settle']);
     expect(receiver.spooled()).toEqual([]);
   });
 
