@@ -42,6 +42,7 @@ const MIGRATIONS: readonly Migration[] = [
   CREATE TABLE receipts (bundle TEXT PRIMARY KEY REFERENCES bundles (id), envelope BLOB NOT NULL) STRICT;`,
   `${EVENTS_INDEX}
   CREATE INDEX bundle_state ON bundles (state);`,
+  `CREATE INDEX bundle_release ON bundles (channel, release);`,
 ];
 
 interface Row {
@@ -153,6 +154,17 @@ export class ReceiverLedger {
       .prepare('SELECT version FROM versions WHERE channel = ? AND type = ? AND target = ?')
       .get(channel, type, target);
     return (row as { version: number } | undefined)?.version;
+  }
+
+  /** The bundle by which a channel let a release in: published, and not found wanting by the importer. */
+  publishedAs(channel: string, release: Digest): Digest | undefined {
+    const row = this.#database
+      .prepare(
+        `SELECT id FROM bundles WHERE channel = ? AND release = ? AND state IN ('published', 'queued', 'imported')
+         ORDER BY number LIMIT 1`,
+      )
+      .get(channel, release);
+    return (row as { id: Digest } | undefined)?.id;
   }
 
   /** Bundles without a receipt, oldest first: the jobs that the queue must hold. */

@@ -42,15 +42,13 @@ describe('a ledger file', () => {
   it.each(Object.entries(LEDGERS))('of the %s from its first schema opens, and its chain holds', (_name, Ledger) => {
     const path = newPath();
     new Ledger(path).close();
-    tamper(
-      path,
-      'DROP INDEX event_subject; DROP INDEX IF EXISTS bundle_state; DROP INDEX IF EXISTS bundle_unfinished',
-      'PRAGMA user_version = 1',
-    );
+    const latest = valueOf(path, 'PRAGMA user_version');
+    const later = ['event_subject', 'bundle_state', 'bundle_release', 'bundle_unfinished'];
+    tamper(path, ...later.map((name) => `DROP INDEX IF EXISTS ${name}`), 'PRAGMA user_version = 1');
     const ledger = new Ledger(path);
     expect(ledger.events.verify().ok).toBe(true);
     ledger.close();
-    expect(valueOf(path, 'PRAGMA user_version')).toBe(2);
+    expect(valueOf(path, 'PRAGMA user_version')).toBe(latest);
   });
 
   it.each(Object.entries(LEDGERS))('of the %s is refused when a later version wrote it', (_name, Ledger) => {

@@ -201,6 +201,23 @@ it('versions are kept by channel, type and target, and never fall', () => {
   ledger.close();
 });
 
+it('knows by which bundle a channel let a release in, but for one whose import failed', () => {
+  const ledger = received(1, 2);
+  const { release, channel } = statement(1);
+  expect(statement(2).release).toBe(release);
+  expect(ledger.publishedAs(channel, release)).toBeUndefined();
+  ledger.publish(idOf(2), 'name', [], {});
+  expect(ledger.publishedAs(channel, release)).toBe(idOf(2));
+  expect(ledger.publishedAs('another', release)).toBeUndefined();
+  ledger.markQueued(idOf(2));
+  expect(ledger.publishedAs(channel, release)).toBe(idOf(2));
+  ledger.recordReceipt(idOf(2), 'imported', '', new Uint8Array(1));
+  expect(ledger.publishedAs(channel, release)).toBe(idOf(2));
+  ledger.recordReceipt(idOf(2), 'failed', 'digest-mismatch', new Uint8Array(1));
+  expect(ledger.publishedAs(channel, release)).toBeUndefined();
+  ledger.close();
+});
+
 it('the outbox is in the order in which bundles came, and the list newest first, a page at a time', () => {
   const ledger = received(3, 1, 2, 4);
   for (const sequence of [1, 2, 3]) ledger.publish(idOf(sequence), 'name', [], {});

@@ -54,6 +54,7 @@ export const BUNDLE_CODES = [
   'chain-mismatch',
   'release-mismatch',
   'release-missing',
+  'release-repeated',
   'type-not-allowed',
   'repository-not-allowed',
   'path-outside-root',

@@ -284,9 +284,16 @@ export class ReceiverPipeline {
   }
 
   async #verifyAndPublish({ transport, release }: OpenBundle): Promise<void> {
-    const { store, gates, logger } = this.#parts;
-    if (release === undefined || !this.#open.has(transport.id) || !(await this.#complete(transport))) return;
+    const { store, gates, logger, ledger } = this.#parts;
+    if (release === undefined || !this.#open.has(transport.id)) return;
     const { channel, objects } = transport.statement;
+    const before = ledger.publishedAs(channel, release.digest);
+    if (before !== undefined) {
+      const detail = `the release was published by bundle ${before}, and would undo what came since`;
+      await this.#refuseBundle(transport, { code: 'release-repeated', detail });
+      return;
+    }
+    if (!(await this.#complete(transport))) return;
     const opened = await Contents.open(objects, (digest) => this.#inventory.get(channel, digest), store);
     if (!opened.ok) {
       await this.#refuseBundle(transport, opened.error);
