@@ -2,10 +2,14 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { encodeTransport, type TransportStatement } from '../../packages/bundle/src/index.ts';
+import {
+  encodeTransport,
+  type TransportObject,
+  type TransportStatement,
+  writePack,
+} from '../../packages/bundle/src/index.ts';
 import { SenderLedger } from '../../packages/ledger/src/index.ts';
 import type { BlobStore, Digest } from '../../packages/ports/src/index.ts';
-import { makeObjects } from '../../packages/sources/src/index.ts';
 import { openFsStore } from '../../packages/store/src/index.ts';
 import { loadSigner, signEnvelope } from '../../packages/trust/src/index.ts';
 
@@ -53,12 +57,10 @@ export class TakenHost {
 
   /** Puts a forged bundle behind those to be sent; gives its id. */
   async forge({ name, release, blobs, bend = (honest) => honest, key = 'transport' }: Forgery): Promise<Digest> {
-    const contents = blobs.map((bytes) => ({ digest: digestOf(bytes), bytes, size: bytes.length }));
-    await this.#store.putMany(contents);
-    const objects = await makeObjects(contents, this.#store);
+    const objects = await this.#pack(blobs);
     await this.#store.put(digestOf(release), release.length, release);
     const signer = loadSigner(readFileSync(join(this.#dir, 'keys', `${key}.key.pem`), 'utf8'));
-    const bytes = contents.reduce((sum, { size }) => sum + size, 0);
+    const bytes = blobs.reduce((sum, { length }) => sum + length, 0);
     const { id, envelope } = this.#ledger.sealBundle({
       channel: 'prod',
       source: `forged/${name}`,
@@ -74,7 +76,7 @@ export class TakenHost {
           previous,
           release: { digest: digestOf(release), size: release.length },
           objects,
-          blobs: Math.max(1, contents.length),
+          blobs: Math.max(1, blobs.length),
           bytes,
           seconds: Math.floor(Date.now() / 1000),
         };
@@ -84,6 +86,15 @@ export class TakenHost {
     });
     await this.#store.put(id, envelope.length, envelope);
     return id;
+  }
+
+  /** The small blobs as the one link object that brings them. */
+  async #pack(blobs: readonly Uint8Array[]): Promise<readonly TransportObject[]> {
+    if (blobs.length === 0) return [];
+    const pack = writePack(blobs.map((bytes) => ({ digest: digestOf(bytes), bytes })));
+    const object = { digest: digestOf(pack), size: pack.length, contentType: 'application/x-tar' } as const;
+    await this.#store.put(object.digest, object.size, pack);
+    return [object];
   }
 
   /** Lets a bundle be sent once more, byte for byte. */

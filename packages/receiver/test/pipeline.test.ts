@@ -305,7 +305,7 @@ describe('link', () => {
     const allowed = receiver.said.flatMap((message) => (message.type === 'allow' ? [message.digests] : []));
     // The first is for the release.
     expect(allowed.map(({ length }) => length)).toEqual([1, 500, 500, 201]);
-    expect(allowed.flat()).toEqual(objects.map(({ digest }) => digest));
+    expect(allowed.flat()).toEqual([bundle.release.digest, ...objects.map(({ digest }) => digest)]);
   });
 
   it('what comes by a channel that is not configured is left alone', async () => {
