@@ -82,6 +82,10 @@ class Output {
 const PUBLISHED = '"msg":"published"';
 const PASS_SENT = '"msg":"pass sent"';
 
+/** Datagrams that link did not take, by verdict: without them a loss of its own limits looks like one of the net. */
+const refusedOf = (verdicts: Readonly<Record<string, number>> = {}): Record<string, number> =>
+  Object.fromEntries(Object.entries(verdicts).filter(([verdict]) => verdict !== 'accepted'));
+
 /** Redis, receiver with link, and sender, as processes of their own on the two sides of a net. No importer: publish is the end. */
 export class Pair {
   readonly world: World;
@@ -275,6 +279,7 @@ export class Pair {
       blocks: numbers.blocks,
       queued: numbers.spoolQueuedBytes,
       lost: numbers.lost,
+      refused: refusedOf(link.verdicts),
       kernelDrops: numbers.kernelDrops,
     });
   }

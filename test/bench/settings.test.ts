@@ -61,6 +61,7 @@ describe('what the daemons are set up with', () => {
     expect(sender.carousel.passes).toBe(1);
     expect(sender.channels[0]?.algorithm).toBe(settings.algorithm);
     expect(link.keys[0]?.algorithm).toBe(settings.algorithm);
+    expect(link.limits.unsignedBytesHeld).toBe(settings.unsignedBytesHeld);
     expect(link.chunkLog.mode).toBe('off');
     expect(receiver.link?.receiveBuffer).toBe(settings.receiveBuffer);
     expect(receiver.channels[0]?.maxArtifacts).toBeGreaterThanOrEqual(100_000);
