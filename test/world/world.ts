@@ -1,12 +1,17 @@
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { type Daemon, type DaemonConfigs, daemonConfigs } from './configs.ts';
 import { freePort, getJson, Program, until } from './processes.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 export const NODE = process.execPath;
 export const MAIN = join(ROOT, 'packages/cli/src/main.ts');
+
+const run = promisify(execFile);
+
+const sideOf = (daemon: Daemon): 'sender' | 'isolated' => (daemon === 'sender' ? 'sender' : 'isolated');
 
 export interface WorldOptions {
   readonly dir: string;
@@ -192,8 +197,13 @@ export class World {
 
   /** Starts a daemon and waits until it says that it is ready. The receiver starts link, and both are waited for. */
   async start(daemon: Daemon): Promise<Program> {
-    const side = daemon === 'sender' ? 'sender' : 'isolated';
-    const program = this.#run(daemon, side, [NODE, MAIN, daemon, '--config', join(this.dir, `${daemon}.json`)]);
+    const program = this.#run(daemon, sideOf(daemon), [
+      NODE,
+      MAIN,
+      daemon,
+      '--config',
+      join(this.dir, `${daemon}.json`),
+    ]);
     const before = program.output().length;
     await until(`${daemon} to be ready; its log is ${program.log}`, 30_000, () => {
       if (program.output().slice(before).includes(`"msg":"${daemon} ready"`)) return true;
@@ -237,8 +247,21 @@ export class World {
     return `http://127.0.0.1:${String(port)}${path}`;
   }
 
+  /** The JSON body of a GET, asked from where the daemon runs; undefined when nobody answers. */
+  async get<T>(daemon: Daemon, path: string): Promise<T | undefined> {
+    const url = this.url(daemon, path);
+    const { on } = this.#options;
+    if (on === undefined) return getJson<T>(url);
+    const [file = '', ...args] = on(sideOf(daemon), ['curl', '--silent', '--max-time', '3', url]);
+    try {
+      return JSON.parse((await run(file, args, { maxBuffer: 64 * 2 ** 20 })).stdout) as T;
+    } catch {
+      return undefined;
+    }
+  }
+
   async bundles(): Promise<readonly BundleView[]> {
-    return (await getJson<{ items: BundleView[] }>(this.url('receiver', '/v1/bundles')))?.items ?? [];
+    return (await this.get<{ items: BundleView[] }>('receiver', '/v1/bundles'))?.items ?? [];
   }
 
   /** Waits until the receiver has a bundle of this sequence number in one of these states. */
