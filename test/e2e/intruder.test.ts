@@ -36,7 +36,11 @@ interface Status {
 describe.skipIf(absent !== undefined)(
   `an intruder on the staging host${absent === undefined ? '' : `: ${absent} is not installed`}`,
   () => {
+    const cleanup = new AsyncDisposableStack();
     const dir = mkdtempSync(join(tmpdir(), 'sluice-intruder-'));
+    cleanup.defer(() => {
+      rmSync(dir, { recursive: true, force: true });
+    });
     const evil = join(dir, 'input/evil.bin');
     const waiting = join(dir, 'input/waiting.txt');
     let world: World;
@@ -117,6 +121,7 @@ describe.skipIf(absent !== undefined)(
           sender.carousel = { passes: 1, gap: '1s' };
         },
       });
+      cleanup.defer(() => world.stop());
       await world.startServices();
       await world.startDaemons();
       await honest('honest', 'the first notes');
@@ -129,10 +134,7 @@ describe.skipIf(absent !== undefined)(
       before = isolated();
     });
 
-    afterAll(async () => {
-      await world.stop();
-      rmSync(dir, { recursive: true, force: true });
-    });
+    afterAll(() => cleanup.disposeAsync());
 
     it('finds that both honest bundles came in, so that the rest of this file can fail', () => {
       expect(readFileSync(join(dir, 'files/notes.txt'), 'utf8')).toBe('the second notes');

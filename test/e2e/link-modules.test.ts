@@ -20,16 +20,18 @@ type Loaded = readonly string[];
 describe.skipIf(absent !== undefined)(
   `what sluice link loads${absent === undefined ? '' : `: ${absent} is not installed`}`,
   () => {
-    const stops: (() => Promise<void> | void)[] = [];
+    let cleanup = new AsyncDisposableStack();
 
     afterEach(async () => {
-      for (const stop of stops.splice(0).toReversed()) await stop();
+      const done = cleanup;
+      cleanup = new AsyncDisposableStack();
+      await done.disposeAsync();
     });
 
     /** Runs a link, started as its unit starts it, through start, a repaired bundle and stop; says what it loaded. */
     async function observe(io: 'native' | 'portable'): Promise<Loaded> {
       const dir = mkdtempSync(join(tmpdir(), 'sluice-modules-'));
-      stops.push(() => {
+      cleanup.defer(() => {
         rmSync(dir, { recursive: true, force: true });
       });
       const relayPort = await freePort();
@@ -42,10 +44,10 @@ describe.skipIf(absent !== undefined)(
           link.io = io;
         },
       });
-      stops.push(() => world.stop());
+      cleanup.defer(() => world.stop());
       const start = async (name: string, argv: readonly string[], ready: RegExp, env = {}): Promise<Program> => {
         const program = new Program(name, argv, join(dir, 'logs', `${name}.log`), { ...process.env, ...env });
-        stops.push(() => program.stop());
+        cleanup.defer(() => program.stop());
         await program.line(ready);
         return program;
       };

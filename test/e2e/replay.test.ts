@@ -60,12 +60,16 @@ interface Status {
 describe.skipIf(absent !== undefined)(
   `sluice replay${absent === undefined ? '' : `: ${absent} is not installed`}`,
   () => {
+    const cleanup = new AsyncDisposableStack();
     const dir = mkdtempSync(join(tmpdir(), 'sluice-replay-test-'));
+    cleanup.defer(() => {
+      rmSync(dir, { recursive: true, force: true });
+    });
     const input = join(dir, 'input/random.bin');
     const keys = join(dir, 'replay-keys.json');
     let world: World;
     let relayPort: number;
-    const relays: Program[] = [];
+    let relays = 0;
     /** What link said when everything had arrived, the relay's counts, and the digests of all objects that became whole. */
     let live: { status: Status; relay: RelayCounts; digests: readonly string[] };
     let logs: readonly string[];
@@ -74,12 +78,8 @@ describe.skipIf(absent !== undefined)(
 
     const startRelay = async (): Promise<Program> => {
       const words = ['--listen', String(relayPort), '--to', String(world.ports.link), ...FAULTS];
-      const relay = new Program(
-        'relay',
-        [...NODE_RELAY, ...words],
-        join(dir, `logs/relay-${String(relays.length)}.log`),
-      );
-      relays.push(relay);
+      const relay = new Program('relay', [...NODE_RELAY, ...words], join(dir, `logs/relay-${++relays}.log`));
+      cleanup.defer(() => relay.stop());
       await relay.line(/ready/);
       return relay;
     };
@@ -132,6 +132,7 @@ describe.skipIf(absent !== undefined)(
           sender.carousel = { passes: 2, gap: '1s' };
         },
       });
+      cleanup.defer(() => world.stop());
       await world.startRedis().line(/Ready to accept connections/);
       const layout = await Layout.create(join(dir, 'input/img'));
       await layout.image('1.0', 'replayed');
@@ -148,11 +149,7 @@ describe.skipIf(absent !== undefined)(
       whole = replayed(logs);
     });
 
-    afterAll(async () => {
-      for (const relay of relays) await relay.stop();
-      await world.stop();
-      rmSync(dir, { recursive: true, force: true });
-    });
+    afterAll(() => cleanup.disposeAsync());
 
     it('yields the digests that arrived live, and counts what link counted', () => {
       expect(logs.length).toBeGreaterThan(3);
