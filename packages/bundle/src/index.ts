@@ -81,6 +81,7 @@ export { type ChannelPolicy, checkPolicy, matchesGlob, policyFault } from './pol
 export {
   type ChainState,
   checkChain,
+  checkVersions,
   type ReleaseContext,
   type VerifiedRelease,
   type VerifiedTransport,

@@ -156,7 +156,11 @@ export function verifyRelease(
   return ok(made as unknown as VerifiedRelease);
 }
 
-function checkVersions(release: ReleaseStatement, { versionOf }: ReleaseContext): Result<undefined> {
+/** B-9 once more: versions that were new when the release was judged may have been overtaken since. */
+export function checkVersions(
+  release: ReleaseStatement,
+  { versionOf }: Pick<ReleaseContext, 'versionOf'>,
+): Result<undefined> {
   for (const { name, type, target, version } of release.artifacts) {
     if (version === undefined) continue;
     const last = versionOf(type, targetName(target));

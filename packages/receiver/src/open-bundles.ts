@@ -1,21 +1,31 @@
 import type { VerifiedRelease, VerifiedTransport } from '@sluice/bundle';
-import type { Digest } from '@sluice/ports';
+import type { BlobStore, Digest } from '@sluice/ports';
+import { PACK_TYPE } from './contents.ts';
 
 /** A bundle whose transport statement holds, while it is not published or refused. */
 export interface OpenBundle {
   readonly transport: VerifiedTransport;
-  /** What it brings besides its statements. */
-  readonly objects: ReadonlySet<Digest>;
+  /** What it brings besides its statements, and is neither in the spool nor in the store. */
+  readonly missing: Set<Digest>;
+  /** What the store has of it. */
+  readonly stored: Set<Digest>;
+  /** True once the store was asked; from then on it is told what comes into it. */
+  looked: boolean;
   release: VerifiedRelease | undefined;
   verifying: boolean;
 }
 
+/** Blobs asked of the store at once. */
+const LOOKS = 16;
 /** Objects of bundles that are over and that have not come, most of them never will: the oldest are forgotten. */
 const OVER_MAX = 1_000_000;
 
-/** The bundles under way, and what still comes of those that are over. */
+/** The bundles under way, and what still comes of those that are over. No call looks at more than it is about. */
 export class OpenBundles {
   readonly #open = new Map<Digest, OpenBundle>();
+  /** By digest: who lists the object, whose release it is. */
+  readonly #listing = new Map<Digest, Set<OpenBundle>>();
+  readonly #releasedBy = new Map<Digest, Set<OpenBundle>>();
   readonly #over = new Set<string>();
 
   [Symbol.iterator](): Iterator<OpenBundle> {
@@ -26,24 +36,60 @@ export class OpenBundles {
     return this.#open.has(id);
   }
 
-  /** The bundle of a statement, opened when it is not yet. */
-  take(transport: VerifiedTransport): OpenBundle {
+  /** The bundle of a statement, opened when it is not yet. `there` says what lies in the spool. */
+  take(transport: VerifiedTransport, there: (digest: Digest) => boolean): OpenBundle {
     const known = this.#open.get(transport.id);
     if (known !== undefined) return known;
-    const objects = new Set(transport.statement.objects.map(({ digest }) => digest));
-    const bundle = { transport, objects, release: undefined, verifying: false };
+    const { objects, release } = transport.statement;
+    const digests = objects.map(({ digest }) => digest);
+    const missing = new Set(digests.filter((digest) => !there(digest)));
+    const stored = new Set<Digest>();
+    const bundle = { transport, missing, stored, looked: false, release: undefined, verifying: false };
     this.#open.set(transport.id, bundle);
+    for (const digest of digests) add(this.#listing, digest, bundle);
+    add(this.#releasedBy, release.digest, bundle);
     return bundle;
   }
 
   /** Bundles of the channel whose release this is. */
   releasedBy(channel: string, digest: Digest): readonly OpenBundle[] {
-    return this.#of(channel).filter(({ transport }) => transport.statement.release.digest === digest);
+    return ofChannel(this.#releasedBy.get(digest), channel);
   }
 
   /** Bundles of the channel that list this object. */
   wanting(channel: string, digest: Digest): readonly OpenBundle[] {
-    return this.#of(channel).filter(({ objects }) => objects.has(digest));
+    return ofChannel(this.#listing.get(digest), channel);
+  }
+
+  /** An object lies in the spool: the bundles that list it. */
+  came(channel: string, digest: Digest): readonly OpenBundle[] {
+    const bundles = this.wanting(channel, digest);
+    for (const { missing } of bundles) missing.delete(digest);
+    return bundles;
+  }
+
+  /** An object lies in the spool no longer. */
+  went(channel: string, digest: Digest): void {
+    for (const { missing, stored } of this.wanting(channel, digest)) if (!stored.has(digest)) missing.add(digest);
+  }
+
+  /** Nothing is known of the spool any more. */
+  allWent(): void {
+    for (const { transport, missing, stored } of this) {
+      for (const { digest } of transport.statement.objects) if (!stored.has(digest)) missing.add(digest);
+    }
+  }
+
+  /** The store has these now: the bundles, of any channel, that list one of them. */
+  nowStored(digests: Iterable<Digest>): ReadonlySet<OpenBundle> {
+    const nearer = new Set<OpenBundle>();
+    for (const digest of digests) {
+      for (const bundle of this.#listing.get(digest) ?? []) {
+        haveStored(bundle, digest);
+        nearer.add(bundle);
+      }
+    }
+    return nearer;
   }
 
   /**
@@ -51,9 +97,14 @@ export class OpenBundles {
    * `there` says.
    */
   close({ id, statement }: VerifiedTransport, there: (digest: Digest) => boolean): readonly Digest[] {
-    this.#open.delete(id);
     const { channel, release, objects } = statement;
     const all = [id, release.digest, ...objects.map(({ digest }) => digest)];
+    const bundle = this.#open.get(id);
+    if (bundle !== undefined) {
+      this.#open.delete(id);
+      for (const { digest } of objects) remove(this.#listing, digest, bundle);
+      remove(this.#releasedBy, release.digest, bundle);
+    }
     const free = all.filter(
       (digest) => this.wanting(channel, digest).length + this.releasedBy(channel, digest).length === 0,
     );
@@ -69,8 +120,35 @@ export class OpenBundles {
   late(channel: string, digest: Digest): boolean {
     return this.#over.delete(`${channel}/${digest}`);
   }
+}
 
-  #of(channel: string): readonly OpenBundle[] {
-    return [...this.#open.values()].filter(({ transport }) => transport.statement.channel === channel);
-  }
+/** Blobs of earlier bundles need not come again; packs are not kept as such. Throws what the store throws, and may be called again. */
+export async function lookInStore(bundle: OpenBundle, store: BlobStore): Promise<void> {
+  const blobs = bundle.transport.statement.objects.filter(({ contentType }) => contentType !== PACK_TYPE);
+  const waiting = blobs.values();
+  const look = async (): Promise<void> => {
+    for (const { digest } of waiting) if ((await store.stat(digest)) !== undefined) haveStored(bundle, digest);
+  };
+  await Promise.all(Array.from({ length: LOOKS }, look));
+  bundle.looked = true;
+}
+
+function haveStored({ missing, stored }: OpenBundle, digest: Digest): void {
+  missing.delete(digest);
+  stored.add(digest);
+}
+
+const ofChannel = (bundles: ReadonlySet<OpenBundle> | undefined, channel: string): readonly OpenBundle[] =>
+  [...(bundles ?? [])].filter(({ transport }) => transport.statement.channel === channel);
+
+function add(index: Map<Digest, Set<OpenBundle>>, digest: Digest, bundle: OpenBundle): void {
+  const bundles = index.get(digest);
+  if (bundles === undefined) index.set(digest, new Set([bundle]));
+  else bundles.add(bundle);
+}
+
+function remove(index: Map<Digest, Set<OpenBundle>>, digest: Digest, bundle: OpenBundle): void {
+  const bundles = index.get(digest);
+  bundles?.delete(bundle);
+  if (bundles?.size === 0) index.delete(digest);
 }

@@ -1,10 +1,7 @@
 import {
   checkChain,
-  parseEnvelope,
-  parseJson,
-  kindOfStatement,
-  STATEMENT_JSON,
-  targetName,
+  checkVersions,
+  type ReleaseContext,
   type VerifiedRelease,
   type VerifiedTransport,
   verifyRelease,
@@ -13,28 +10,23 @@ import {
 } from '@sluice/bundle';
 import type { Logger } from '@sluice/base';
 import type { ReceiverLedger } from '@sluice/ledger';
-import {
-  ALLOW_DIGESTS,
-  type BlobStore,
-  type Digest,
-  type ReceiverToLink,
-  type Refusal,
-  type Result,
-} from '@sluice/ports';
-import { Contents, holds } from './contents.ts';
+import type { BlobStore, Digest, ReceiverToLink, Refusal, Result } from '@sluice/ports';
+import { Contents, PACK_TYPE } from './contents.ts';
 import type { Gate } from './gates.ts';
 import { Inventory, type SpooledObject } from './inventory.ts';
-import { type OpenBundle, OpenBundles } from './open-bundles.ts';
+import { lookInStore, type OpenBundle, OpenBundles } from './open-bundles.ts';
 import { storeBundle } from './publish.ts';
+import type { SpoolChecks } from './spool/checks.ts';
 import { isSpoolPath, readSpooled } from './spooled.ts';
 import type { Quarantine } from './quarantine.ts';
+import { leaveFor, STATEMENT_TYPE, versionsOf, whyNotTransport } from './statements.ts';
 import { Turns } from './turns.ts';
 import { type VerifiedBundle, verifyBundle } from './verify.ts';
 
-const STATEMENT_TYPE = 'application/vnd.dsse.envelope.v1+json';
-
 export interface PipelineParts {
   readonly store: BlobStore;
+  /** Hashes what lies in the spool. */
+  readonly checks: SpoolChecks;
   readonly ledger: ReceiverLedger;
   readonly logger: Logger;
   /** Policy and keys of each channel. */
@@ -75,12 +67,16 @@ export class ReceiverPipeline {
 
   /** Bundles under way. */
   get open(): readonly { readonly transport: VerifiedTransport; readonly whole: number }[] {
-    return [...this.#open].map(({ transport }) => ({ transport, whole: this.#whole(transport) }));
+    return [...this.#open].map(({ transport, missing }) => ({
+      transport,
+      whole: transport.statement.objects.length - missing.size,
+    }));
   }
 
   /** Link connected anew: what it has, it says again. A link that was started anew knows of no leave that was given. */
   linkConnected(): void {
     this.#inventory.clear();
+    this.#open.allWent();
     for (const bundle of this.#open) if (bundle.release !== undefined) this.#allow(bundle.transport);
   }
 
@@ -95,7 +91,8 @@ export class ReceiverPipeline {
     this.#inventory.add(object);
     if (object.contentType === STATEMENT_TYPE) await this.#judge(object);
     else {
-      const wanting = this.#open.wanting(object.channel, object.digest);
+      const wanting = this.#open.came(object.channel, object.digest);
+      this.#prepare(object);
       for (const bundle of wanting) this.#proceed(bundle);
       if (wanting.length === 0 && this.#open.late(object.channel, object.digest)) this.#settle(object);
     }
@@ -138,7 +135,7 @@ export class ReceiverPipeline {
       this.#settle(object);
       return;
     }
-    if (!(await holds(object))) {
+    if (!(await this.#parts.checks.holds(object))) {
       this.#again(object);
       return;
     }
@@ -176,9 +173,8 @@ export class ReceiverPipeline {
     }
     const { digest } = statement.release;
     // An earlier bundle may have brought the same release: link must take it again.
-    if (this.#inventory.get(channel, digest) === undefined)
-      this.#parts.toLink({ type: 'allow', channel, digests: [digest] });
-    await this.#release(this.#open.take(transport));
+    if (!this.#spooled(channel, digest)) this.#parts.toLink({ type: 'allow', channel, digests: [digest] });
+    await this.#release(this.#open.take(transport, (each) => this.#spooled(channel, each)));
   }
 
   /** The release statement of a bundle, once it is there: policy, and leave for the blobs to come in. */
@@ -201,7 +197,7 @@ export class ReceiverPipeline {
       return;
     }
     if (object === undefined) return;
-    if (!(await holds(object))) {
+    if (!(await this.#parts.checks.holds(object))) {
       this.#again(object);
       return;
     }
@@ -217,38 +213,46 @@ export class ReceiverPipeline {
       'release statement holds',
     );
     this.#allow(bundle.transport);
+    for (const { digest } of statement.objects) {
+      const there = this.#inventory.get(channel, digest);
+      if (there !== undefined) this.#prepare(there);
+    }
     this.#proceed(bundle);
+  }
+
+  /** Begins to hash an object that is wanted, while others still come. What is wrong with it shows when the bundle is whole. */
+  #prepare(object: SpooledObject): void {
+    const { channel, digest, contentType } = object;
+    const wanting = this.#open.wanting(channel, digest);
+    const isWanted = wanting.some(({ release, stored }) => release !== undefined && !stored.has(digest));
+    if (isWanted) this.#parts.checks.begin(object, contentType === PACK_TYPE);
+  }
+
+  #spooled(channel: string, digest: Digest): boolean {
+    return this.#inventory.get(channel, digest) !== undefined;
   }
 
   /** The release by policy, and by the versions that were accepted so far. */
   #judged(envelope: Uint8Array, transport: VerifiedTransport): Result<VerifiedRelease> {
-    const { channels, ledger } = this.#parts;
     const { channel } = transport.statement;
-    const context = channels.get(channel);
+    const context = this.#parts.channels.get(channel);
     if (context === undefined) throw new Error('a statement was verified without a policy');
-    return verifyRelease(envelope, transport, {
-      ...context,
-      versionOf: (type, target) => ledger.versionOf(channel, type, target),
-    });
+    return verifyRelease(envelope, transport, { ...context, ...this.#versions(channel) });
+  }
+
+  #versions(channel: string): Pick<ReleaseContext, 'versionOf'> {
+    return { versionOf: (type, target) => this.#parts.ledger.versionOf(channel, type, target) };
   }
 
   /** Tells link that the bundle's objects may come in. */
   #allow({ statement }: VerifiedTransport): void {
-    const { channel, objects } = statement;
-    for (let i = 0; i < objects.length; i += ALLOW_DIGESTS) {
-      const digests = objects.slice(i, i + ALLOW_DIGESTS).map(({ digest }) => digest);
-      this.#parts.toLink({ type: 'allow', channel, digests });
-    }
-  }
-
-  #whole({ statement }: VerifiedTransport): number {
-    return statement.objects.filter(({ digest }) => this.#inventory.get(statement.channel, digest) !== undefined)
-      .length;
+    for (const message of leaveFor(statement)) this.#parts.toLink(message);
   }
 
   /** Verifies the bundle when all of it seems to be there. */
-  #proceed(bundle: OpenBundle): void {
-    if (bundle.release === undefined || bundle.verifying) return;
+  #proceed(bundle: OpenBundle, anyway = false): void {
+    const waits = bundle.missing.size > 0 && bundle.looked && !anyway;
+    if (bundle.release === undefined || bundle.verifying || waits) return;
     bundle.verifying = true;
     void this.#bundles.take(async () => {
       // What comes from here on may be what was missing: it asks anew.
@@ -275,16 +279,9 @@ export class ReceiverPipeline {
     }
   }
 
-  async #complete({ statement }: VerifiedTransport): Promise<boolean> {
-    for (const { digest, contentType } of statement.objects) {
-      if (this.#inventory.get(statement.channel, digest) !== undefined) continue;
-      if (contentType === 'application/x-tar' || (await this.#parts.store.stat(digest)) === undefined) return false;
-    }
-    return true;
-  }
-
-  async #verifyAndPublish({ transport, release }: OpenBundle): Promise<void> {
-    const { store, gates, logger, ledger } = this.#parts;
+  async #verifyAndPublish(bundle: OpenBundle): Promise<void> {
+    const { store, checks, gates, logger, ledger } = this.#parts;
+    const { transport, release } = bundle;
     if (release === undefined || !this.#open.has(transport.id)) return;
     const { channel, objects } = transport.statement;
     const before = ledger.publishedAs(channel, release.digest);
@@ -293,8 +290,9 @@ export class ReceiverPipeline {
       await this.#refuseBundle(transport, { code: 'release-repeated', detail });
       return;
     }
-    if (!(await this.#complete(transport))) return;
-    const opened = await Contents.open(objects, (digest) => this.#inventory.get(channel, digest), store);
+    if (!bundle.looked) await lookInStore(bundle, store);
+    if (bundle.missing.size > 0) return;
+    const opened = await Contents.open(objects, (digest) => this.#inventory.get(channel, digest), { store, checks });
     if (!opened.ok) {
       await this.#refuseBundle(transport, opened.error);
       return;
@@ -309,7 +307,7 @@ export class ReceiverPipeline {
       return;
     }
     // Another bundle may have brought a newer version since the release was judged.
-    const still = this.#judged(release.envelope, transport);
+    const still = checkVersions(release.statement, this.#versions(channel));
     if (!still.ok) {
       await this.#refuseBundle(transport, still.error);
       return;
@@ -319,14 +317,11 @@ export class ReceiverPipeline {
     this.#record(verified.value);
   }
 
-  #record({ transport, release, blobs, gates }: VerifiedBundle): void {
+  #record({ transport, release, blobs, gates, contents }: VerifiedBundle): void {
     const { ledger, logger } = this.#parts;
     const { id, statement } = transport;
-    const versions = release.statement.artifacts.flatMap(({ type, target, version }) =>
-      version === undefined ? [] : [{ type, target: targetName(target), version }],
-    );
     const { signers } = release;
-    ledger.publish(id, release.statement.name, versions, {
+    ledger.publish(id, release.statement.name, versionsOf(release.statement), {
       release: release.digest,
       signers,
       blobs: blobs.length,
@@ -334,6 +329,10 @@ export class ReceiverPipeline {
     });
     logger.info({ bundle: id, channel: statement.channel, sequence: statement.sequence }, 'published');
     this.#close(transport);
+    const others = this.#open.nowStored(contents.places.keys());
+    // One of the same release is refused now, whatever of it is missing.
+    for (const other of [...others, ...this.#open.releasedBy(statement.channel, release.digest)])
+      this.#proceed(other, true);
     this.#parts.onPublished(id);
   }
 
@@ -370,9 +369,16 @@ export class ReceiverPipeline {
     }
   }
 
-  #settle({ channel, digest, key }: SpooledObject): void {
+  #settle(object: SpooledObject): void {
+    this.#gone(object);
+    this.#parts.toLink({ type: 'settle', channel: object.channel, key: object.key });
+  }
+
+  #gone(object: SpooledObject): void {
+    const { channel, digest } = object;
     this.#inventory.remove(channel, digest);
-    this.#parts.toLink({ type: 'settle', channel, key });
+    this.#open.went(channel, digest);
+    this.#parts.checks.drop(object);
   }
 
   /** The spool's bytes are not what they were when they came: a later pass brings them again. */
@@ -382,17 +388,7 @@ export class ReceiverPipeline {
       { channel, object: digest },
       'an object in the spool is not what its digest says; it is gathered again',
     );
-    this.#inventory.remove(channel, digest);
+    this.#gone(object);
     this.#parts.toLink({ type: 'forget', channel, key });
   }
-}
-
-/** Why an envelope that is no transport statement is refused; undefined for a release. */
-function whyNotTransport(bytes: Uint8Array, asTransport: Refusal): Refusal | undefined {
-  const envelope = parseEnvelope(bytes);
-  if (!envelope.ok) return asTransport;
-  if (kindOfStatement(envelope.value.payload) === 'release') return undefined;
-  // What no one can read has no kind: its form says more than whose it is not.
-  const document = parseJson(envelope.value.payload, STATEMENT_JSON);
-  return document.ok ? asTransport : document.error;
 }

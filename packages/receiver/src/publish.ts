@@ -1,6 +1,6 @@
 import type { BlobStore, Digest } from '@sluice/ports';
-import type { Contents } from './contents.ts';
-import { packMembers } from './contents.ts';
+import { type BlobPlace, type Contents, spoolChanged } from './contents.ts';
+import { readSpooled } from './spooled.ts';
 import type { VerifiedBundle } from './verify.ts';
 
 /** Bytes of small blobs that are handed to the store in one batch. */
@@ -20,22 +20,38 @@ export async function storeBundle(bundle: VerifiedBundle, store: BlobStore): Pro
   await store.put(transport.id, transport.envelope.length, transport.envelope);
 }
 
+interface Small {
+  readonly digest: Digest;
+  readonly bytes: Uint8Array;
+}
+
+type Packed = BlobPlace & { readonly type: 'pack' };
+
+/** While one batch is stored, the packs of the next are read. The store hashes each blob once more: the spool is link's. */
 async function storePacks(contents: Contents, store: BlobStore): Promise<void> {
-  const packs = new Set(
-    [...contents.places.values()].filter((place) => place.type === 'pack').map((place) => place.object),
-  );
-  let batch: { readonly digest: Digest; readonly bytes: Uint8Array }[] = [];
+  let storing: Promise<void> = Promise.resolve();
+  for await (const batch of batches(contents)) {
+    await storing;
+    storing = store.putMany(batch);
+    // Heard of with the next `await`, at the latest the one below.
+    storing.catch(() => undefined);
+  }
+  await storing;
+}
+
+async function* batches({ places }: Contents): AsyncGenerator<readonly Small[]> {
+  const packed = [...places].filter((entry): entry is [Digest, Packed] => entry[1].type === 'pack');
+  let batch: Small[] = [];
   let bytes = 0;
-  for (const pack of packs) {
-    const members = await packMembers(pack);
-    if (!members.ok) throw new Error(`pack ${pack.digest} held when it was verified, and does not now`);
-    for (const member of members.value) {
-      batch.push(member);
-      bytes += member.bytes.length;
-    }
+  for (const [pack, members] of Map.groupBy(packed, ([, place]) => place.object)) {
+    const whole = await readSpooled(pack.path);
+    if (whole.length !== pack.size) throw spoolChanged(pack);
+    for (const [digest, { offset, size }] of members)
+      batch.push({ digest, bytes: whole.subarray(offset, offset + size) });
+    bytes += whole.length;
     if (bytes < BATCH_BYTES) continue;
-    await store.putMany(batch);
+    yield batch;
     [batch, bytes] = [[], 0];
   }
-  if (batch.length > 0) await store.putMany(batch);
+  if (batch.length > 0) yield batch;
 }

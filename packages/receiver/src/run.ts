@@ -7,6 +7,7 @@ import {
   type LinePeer,
   type LineServer,
   type Logger,
+  type Shutdown,
   serveLines,
   startWatchdog,
 } from '@sluice/base';
@@ -33,6 +34,7 @@ import { LinkSupervisor } from './link-supervisor.ts';
 import { addMetrics } from './metrics.ts';
 import { Outbox } from './outbox.ts';
 import { ReceiverPipeline } from './pipeline.ts';
+import { SpoolChecks } from './spool/checks.ts';
 import { Quarantine } from './quarantine.ts';
 
 /** How often the outbox is held against the queue. */
@@ -73,6 +75,7 @@ export async function runReceiver(configFile: string, command: readonly string[]
   const peers = new Set<LinePeer<ReceiverToLink>>();
   const pipeline = new ReceiverPipeline({
     store,
+    checks: startChecks(logger, shutdown),
     ledger,
     logger,
     channels,
@@ -107,6 +110,17 @@ export async function runReceiver(configFile: string, command: readonly string[]
   notifier.status(`listening, status at ${http.origin}/v1/status`);
   logger.info({ http: http.origin, channels: [...channels.keys()] }, 'receiver ready');
   await outbox.reconcile();
+}
+
+function startChecks(logger: Logger, shutdown: Shutdown): SpoolChecks {
+  const checks = new SpoolChecks();
+  // At once, and not in its turn: a large object takes longer than a stop may.
+  shutdown.signal.addEventListener('abort', () => void checks.stop(), { once: true });
+  checks.ended.catch((error: unknown) => {
+    logger.fatal({ err: error }, 'the thread that hashes the spool failed');
+    return shutdown.stop('the thread that hashes the spool failed', 70);
+  });
+  return checks;
 }
 
 function serveHttp(

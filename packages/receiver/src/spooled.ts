@@ -1,5 +1,5 @@
-import { constants } from 'node:fs';
-import { open, type FileHandle } from 'node:fs/promises';
+import { type BigIntStats, closeSync, constants, fstatSync, openSync } from 'node:fs';
+import { lstat, open, type FileHandle } from 'node:fs/promises';
 import { hexOf } from '@sluice/ports';
 import type { SpooledObject } from './inventory.ts';
 
@@ -21,6 +21,40 @@ export async function openSpooled(path: string): Promise<FileHandle> {
   if ((await file.stat()).isFile()) return file;
   await file.close();
   throw Object.assign(new Error(`${path} is no regular file`), { code: 'ENOTSUP' });
+}
+
+/** As `openSpooled`, with a call that blocks. */
+export function openSpooledSync(path: string): number {
+  const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  if (fstatSync(file).isFile()) return file;
+  closeSync(file);
+  throw Object.assign(new Error(`${path} is no regular file`), { code: 'ENOTSUP' });
+}
+
+/** Tells a file that was written to or exchanged from the one it was. */
+export const stampOf = ({ dev, ino, size, mtimeNs }: BigIntStats): string => [dev, ino, size, mtimeNs].join(' ');
+
+/** The stamp of what lies at a path; undefined when nothing does. */
+export async function stampAt(path: string): Promise<string | undefined> {
+  try {
+    return stampOf(await lstat(path, { bigint: true }));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** `size` bytes of a file of the spool, from `offset`; fewer when it is shorter. */
+export async function readSpooledPart(path: string, offset: number, size: number): Promise<Uint8Array> {
+  await using file = await openSpooled(path);
+  const bytes = new Uint8Array(size);
+  let done = 0;
+  while (done < size) {
+    const { bytesRead } = await file.read(bytes, done, size - done, offset + done);
+    if (bytesRead === 0) break;
+    done += bytesRead;
+  }
+  return bytes.subarray(0, done);
 }
 
 /** The bytes of a file of the spool. */

@@ -229,6 +229,32 @@ describe('sequence and chain', () => {
   });
 });
 
+describe('a release that two bundles bring', () => {
+  it('is published by the first that is whole; the other is refused at once, whatever of it is missing', async () => {
+    const receiver = await Receiver.open();
+    const first = seal({ sequence: 1, blobs: [small(), large()] });
+    const second = seal({
+      sequence: 2,
+      previous: first.id,
+      blobs: [...first.blobs, large()],
+      statement: (statement) => ({
+        ...statement,
+        release: { digest: first.release.digest, size: first.release.bytes.length },
+      }),
+    });
+    await receiver.statements(first);
+    await receiver.arrive(second.transport);
+    await receiver.settled();
+    for (const object of first.objects.slice(0, 1)) await receiver.arrive(object);
+    await receiver.settled();
+    expect([receiver.state(first.id), receiver.state(second.id)]).toEqual(['receiving', 'receiving']);
+    for (const object of first.objects.slice(1)) await receiver.arrive(object);
+    await receiver.settled();
+    expect(receiver.state(first.id)).toBe('published');
+    expect(receiver.state(second.id)).toBe('quarantined: release-repeated');
+  });
+});
+
 describe('bundles that share objects', () => {
   it('the mended one after a refused one gets the same blobs again', async () => {
     const receiver = await Receiver.open({ policy: { paths: ['good/**'] } });
@@ -256,6 +282,26 @@ describe('bundles that share objects', () => {
     const second = seal({ sequence: 2, previous: first.id, blobs, artifacts: artifacts('b') });
     await receiver.take(second);
     expect(receiver.state(second.id)).toBe('published');
+  });
+
+  it('what another bundle published meanwhile need not come, nor be there still when link starts anew', async () => {
+    for (const hasCome of [false, true]) {
+      const receiver = await Receiver.open();
+      const shared = large();
+      const first = seal({ sequence: 1, blobs: [small(), shared] });
+      const second = seal({ sequence: 2, previous: first.id, blobs: [small(), shared] });
+      const [pack, blob] = second.objects as [Bundle['release'], Bundle['release']];
+      await receiver.statements(second);
+      if (hasCome) await receiver.arrive(blob);
+      await receiver.settled();
+      await receiver.take(first);
+      expect(receiver.state(first.id)).toBe('published');
+      receiver.pipeline.linkConnected();
+      expect(receiver.state(second.id)).toBe('receiving');
+      await receiver.arrive(pack);
+      await receiver.settled();
+      expect(receiver.state(second.id)).toBe('published');
+    }
   });
 
   it('two under way at once: the end of one takes nothing from the other', async () => {

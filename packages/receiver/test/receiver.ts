@@ -11,6 +11,7 @@ import { expect, onTestFinished } from 'vitest';
 import type { Gate } from '../src/gates.ts';
 import { ReceiverPipeline } from '../src/pipeline.ts';
 import { Quarantine } from '../src/quarantine.ts';
+import { SpoolChecks } from '../src/spool/checks.ts';
 import { type Bundle, type Piece, signers, verifiers } from './bundles.ts';
 
 /** A directory that goes away with the test. */
@@ -50,6 +51,7 @@ export class Receiver {
   readonly said: ReceiverToLink[] = [];
   readonly log: string[] = [];
   readonly #options: Options;
+  readonly #checks = new SpoolChecks();
   #pipeline: ReceiverPipeline;
 
   private constructor(dir: string, store: BlobStore, options: Options) {
@@ -61,6 +63,7 @@ export class Receiver {
     this.#pipeline = this.#begin();
     onTestFinished(async () => {
       await this.settled();
+      await this.#checks.stop();
       this.ledger.close();
     });
   }
@@ -78,6 +81,7 @@ export class Receiver {
     ];
     return new ReceiverPipeline({
       store: this.store,
+      checks: this.#checks,
       ledger: this.ledger,
       logger: createJsonLogger('test', { write: (line) => this.log.push(line) }),
       channels: new Map(['prod', 'lab'].map(context)),

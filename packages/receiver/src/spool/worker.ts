@@ -1,0 +1,214 @@
+import { createHash, type Hash, hash } from 'node:crypto';
+import { closeSync, fstatSync, readSync, statSync } from 'node:fs';
+import { parentPort } from 'node:worker_threads';
+import { PACK_BYTES_LIMIT, readPack } from '@sluice/bundle';
+import { hexOf, refuse } from '@sluice/ports';
+import { openSpooledSync, stampOf } from '../spooled.ts';
+import type { Finished, FromSpoolThread, Member, SpoolFile, ToSpoolThread } from './messages.ts';
+
+// The thread that hashes what lies in the spool, with calls that block. One slice of each file in turn: a statement does not wait for a large object.
+
+const SLICE_BYTES = 8 * 1024 * 1024;
+const READ_BYTES = 1024 * 1024;
+const FOLLOWED_MAX = 256;
+
+const port = parentPort;
+if (port === null) throw new Error('the spool is hashed in a worker thread');
+const buffer = new Uint8Array(READ_BYTES);
+
+/** A file on its way through the hash. */
+class Hashing {
+  readonly #descriptor: number;
+  readonly #hash: Hash = createHash('sha256');
+  readonly #file: SpoolFile;
+  #done = 0;
+  /** Bytes that may be read. */
+  #there = 0;
+
+  constructor(file: SpoolFile) {
+    this.#file = file;
+    this.#descriptor = openSpooledSync(file.path);
+  }
+
+  /** True when a path leads to this very file, which may have got another name since. */
+  is(path: string): boolean {
+    const [opened, named] = [fstatSync(this.#descriptor), statSync(path)];
+    return opened.ino === named.ino && opened.dev === named.dev;
+  }
+
+  grow(bytes: number): void {
+    this.#there = Math.max(this.#there, Math.min(bytes, this.#file.size));
+  }
+
+  get waits(): boolean {
+    return this.#done < this.#there;
+  }
+
+  /** Hashes one slice of what is there; false when less is there than was said. */
+  slice(): boolean {
+    for (let left = SLICE_BYTES; left > 0 && this.waits;) {
+      const wanted = Math.min(READ_BYTES, this.#there - this.#done);
+      const got = readSync(this.#descriptor, buffer, 0, wanted, this.#done);
+      if (got === 0) return false;
+      this.#hash.update(buffer.subarray(0, got));
+      this.#done += got;
+      left -= got;
+    }
+    return true;
+  }
+
+  /** Of a whole file that was hashed to its end. */
+  end(): Finished {
+    const stats = fstatSync(this.#descriptor, { bigint: true });
+    const holds = this.#hash.digest('hex') === hexOf(this.#file.digest) && stats.size === BigInt(this.#file.size);
+    return holds ? { type: 'holds', members: [], stamp: stampOf(stats) } : { type: 'damaged' };
+  }
+
+  close(): void {
+    closeSync(this.#descriptor);
+  }
+}
+
+interface Finishing {
+  readonly call: number;
+  readonly asPack: boolean;
+  readonly file: SpoolFile;
+}
+
+const hashings = new Map<string, Hashing>();
+const finishing = new Map<string, Finishing[]>();
+let running = false;
+
+function take(message: ToSpoolThread): void {
+  if (message.type === 'drop') {
+    fail(message.name, Object.assign(new Error(`${message.name} is wanted no longer`), { code: 'ECANCELED' }));
+    return;
+  }
+  const { file } = message;
+  if (message.type === 'finish') {
+    const { call, asPack } = message;
+    finishing.set(file.name, [...(finishing.get(file.name) ?? []), { call, asPack, file }]);
+  }
+  try {
+    if (message.type === 'follow') hashingOf(file).grow(message.bytes);
+    else if (message.asPack && file.size <= PACK_BYTES_LIMIT) settle(file.name, openPack(file));
+    else finish(file);
+  } catch (error) {
+    fail(file.name, error);
+  }
+  void run();
+}
+
+function finish(file: SpoolFile): void {
+  const known = hashings.get(file.name);
+  if (known?.is(file.path) === false) {
+    known.close();
+    hashings.delete(file.name);
+  }
+  hashingOf(file).grow(file.size);
+}
+
+function hashingOf(file: SpoolFile): Hashing {
+  const known = hashings.get(file.name);
+  if (known !== undefined) return known;
+  const hashing = new Hashing(file);
+  hashings.set(file.name, hashing);
+  if (hashings.size > FOLLOWED_MAX) forgetOldest(file.name);
+  return hashing;
+}
+
+/** Each file that is followed is open. One too many is hashed from its beginning when it is whole. */
+function forgetOldest(besides: string): void {
+  for (const [name, hashing] of hashings) {
+    if (name === besides || finishing.has(name)) continue;
+    hashing.close();
+    hashings.delete(name);
+    return;
+  }
+}
+
+/** Slice by slice, as long as there is something to do; messages are heard in between. */
+async function run(): Promise<void> {
+  if (running) return;
+  running = true;
+  for (let busy = workOf(); busy.length > 0; busy = workOf()) {
+    for (const [name, hashing] of busy) {
+      if (hashings.get(name) === hashing) step(name, hashing);
+      await new Promise(setImmediate);
+    }
+  }
+  running = false;
+}
+
+const workOf = (): readonly (readonly [string, Hashing])[] =>
+  [...hashings].filter(([name, hashing]) => hashing.waits || finishing.has(name));
+
+function step(name: string, hashing: Hashing): void {
+  try {
+    if (hashing.waits && !hashing.slice()) settle(name, { type: 'damaged' });
+    else if (!hashing.waits && finishing.has(name)) settle(name, hashing.end());
+  } catch (error) {
+    fail(name, error);
+  }
+}
+
+/** Answers those who wait for the end of a file. Of one that is only followed the next look begins anew. */
+function settle(name: string, finished: Finished): void {
+  const waiting = finishing.get(name) ?? [];
+  finishing.delete(name);
+  hashings.get(name)?.close();
+  hashings.delete(name);
+  for (const { call, asPack, file } of waiting) {
+    const refused = asPack && file.size > PACK_BYTES_LIMIT && finished.type === 'holds';
+    const { error: refusal } = refuse('tar-malformed', `pack ${file.digest} is larger than a pack may be`);
+    tell({ call, finished: refused ? { type: 'refused', refusal } : finished });
+  }
+}
+
+/** The file cannot be read: those who wait for it hear of it. What is no error of the file system is a mistake of ours. */
+function fail(name: string, error: unknown): void {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code === undefined) throw error;
+  const waiting = finishing.get(name) ?? [];
+  finishing.delete(name);
+  hashings.get(name)?.close();
+  hashings.delete(name);
+  for (const { call } of waiting) tell({ call, failure: { code, message } });
+}
+
+/** A pack is read once: hashed as a whole, taken apart, each member hashed against its name. */
+function openPack(file: SpoolFile): Finished {
+  const descriptor = openSpooledSync(file.path);
+  try {
+    const stats = fstatSync(descriptor, { bigint: true });
+    if (stats.size !== BigInt(file.size)) return { type: 'damaged' };
+    const bytes = new Uint8Array(file.size);
+    for (let done = 0; done < bytes.length;) {
+      const got = readSync(descriptor, bytes, done, bytes.length - done, done);
+      if (got === 0) return { type: 'damaged' };
+      done += got;
+    }
+    if (hash('sha256', bytes, 'hex') !== hexOf(file.digest)) return { type: 'damaged' };
+    const members = readPack(bytes);
+    if (!members.ok) return { type: 'refused', refusal: members.error };
+    const wrong = members.value.find((member) => hash('sha256', member.bytes, 'hex') !== hexOf(member.digest));
+    if (wrong !== undefined) {
+      const text = `member ${wrong.digest} of pack ${file.digest} is not what its name says`;
+      return { type: 'refused', refusal: refuse('digest-mismatch', text).error };
+    }
+    const places = members.value.map((member): Member => ({
+      digest: member.digest,
+      offset: member.bytes.byteOffset - bytes.byteOffset,
+      size: member.bytes.length,
+    }));
+    return { type: 'holds', members: places, stamp: stampOf(stats) };
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function tell(message: FromSpoolThread): void {
+  port?.postMessage(message);
+}
+
+port.on('message', take);
