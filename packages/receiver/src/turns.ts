@@ -8,8 +8,11 @@ export class Turns {
     return turn;
   }
 
-  /** Resolves when all taken so far are done. */
+  /** Resolves when all taken so far are done, and what these took. */
   async idle(): Promise<void> {
-    await this.#last;
+    for (let last: Promise<unknown> | undefined; last !== this.#last;) {
+      last = this.#last;
+      await last;
+    }
   }
 }
