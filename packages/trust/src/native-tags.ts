@@ -76,6 +76,8 @@ const contexts = new FinalizationRegistry<number>((context) => void openssl.free
 /** One call of a batch. The tag field of the datagram is zero. */
 type TagOne = (base: number, bytes: Uint8Array, at: number, length: number, to: number) => void;
 
+let cipher: number | undefined;
+
 /** AES-256-GMAC: a context that keeps the key schedule; the nonce is given anew for each datagram. */
 function gmac(owner: object, key: Uint8Array): TagOne {
   const work = scratch(NONCE_BYTES + SHA256_BYTES + 4);
@@ -84,7 +86,8 @@ function gmac(owner: object, key: Uint8Array): TagOne {
   const context = openssl.newCipherContext();
   contexts.register(owner, context);
   work.bytes.set(key, NONCE_BYTES);
-  const cipher = openssl.fetchCipher(0, 'AES-256-GCM', 0);
+  // Fetched once for all sessions: it is counted, and never given back.
+  cipher ??= openssl.fetchCipher(0, 'AES-256-GCM', 0);
   const began = cipher !== 0 && openssl.init(context, cipher, 0, keyAt, 0) === 1;
   work.bytes.fill(0);
   if (!began) throw new Error('OpenSSL has no AES-256-GCM');
