@@ -13,6 +13,8 @@ export const CONTROL_LIMITS = {
   /** Without a byte either way. A whole upload may take as long as it takes. */
   idleMs: 300_000,
   connections: 16,
+  /** How long the rest of a request is read that was answered before its end. */
+  lingerMs: 5000,
 } as const;
 
 export interface ControlOptions extends SocketAccess {
@@ -46,6 +48,18 @@ export async function startControl(options: ControlOptions): Promise<{ close(): 
   app.addHook('onRequest', async (request, reply) => {
     const refusal = authorize?.(request.raw.socket);
     return refusal === undefined ? undefined : sendProblem(reply, 403, refusal);
+  });
+  // Who is answered before all was read still sends: the rest is read and thrown away for a while, since an answer does not
+  // survive a connection that breaks, and an unread one would never end.
+  app.addHook('onResponse', async ({ raw }) => {
+    if (!raw.complete) {
+      raw.resume();
+      const end = (): void => {
+        if (!raw.complete) raw.destroy();
+      };
+      setTimeout(end, CONTROL_LIMITS.lingerMs).unref();
+    }
+    return Promise.resolve();
   });
   installProblems(app, options.logger);
   options.routes(app);

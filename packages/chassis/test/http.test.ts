@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { request, type IncomingMessage } from 'node:http';
-import { createServer, connect } from 'node:net';
+import { createServer, connect, type Socket } from 'node:net';
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -240,7 +240,46 @@ async function control(options: Partial<ControlOptions> = {}): Promise<string> {
   return socketPath;
 }
 
+const written = (socket: Socket, bytes: Uint8Array): Promise<void> =>
+  new Promise((resolve, reject) => {
+    socket.write(bytes, (error) => {
+      if (error) reject(error);
+      else resolve();
+    });
+  });
+
 describe('the control socket', () => {
+  it('reads on for a while after an answer that came early, and then no more', { timeout: 60_000 }, async () => {
+    const socketPath = await control({
+      routes: (app) => {
+        app.put('/v1/no', async ({ body }, reply) => {
+          // Some of it is looked at, and that is enough.
+          await (body as Readable).iterator({ destroyOnReturn: false }).next();
+          return reply.code(422).send({ no: true });
+        });
+      },
+    });
+    const head = (length: number): string =>
+      `PUT /v1/no HTTP/1.1\r\nhost: x\r\ncontent-type: x/y\r\ncontent-length: ${length}\r\n\r\n`;
+    const chunk = Buffer.alloc(64 * 1024);
+    const put = async (length: number): Promise<Socket> => {
+      const socket = connect(socketPath);
+      socket.on('error', () => undefined).write(head(length));
+      socket.write(chunk);
+      const [answer] = (await once(socket, 'data')) as [Buffer];
+      expect(answer.toString()).toMatch(/^HTTP\/1\.1 422/);
+      return socket;
+    };
+    // More than any buffer holds, sent after the answer: all of it is taken off.
+    const whole = await put(65 * chunk.length);
+    for (let sent = 0; sent < 64; sent += 1) await written(whole, chunk);
+    whole.destroy();
+    // What never ends is ended.
+    const endless = await put(2 ** 40);
+    endless.write(chunk);
+    await once(endless, 'close');
+  });
+
   it('has its mode, and takes JSON parsed', async () => {
     const socketPath = await control();
     expect(statSync(socketPath).mode & 0o777).toBe(0o660);

@@ -5,7 +5,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { OperationalError } from '@sluice/ports';
 import { RELEASE_FILE, writeSubmitStream } from '@sluice/sources';
-import { parseArguments } from './arguments.ts';
+import { parseArguments, UsageError } from './arguments.ts';
 
 const DEFAULT_SOCKET = '/run/sluice/control/sender.sock';
 /** Longest answer that is read. */
@@ -19,6 +19,7 @@ export async function submit(args: readonly string[]): Promise<number> {
     name: { type: 'string' },
     release: { type: 'string' },
   });
+  if (positionals.length === 0) throw new UsageError('submit takes the paths of images and files');
   const query = new URLSearchParams();
   if (values.channel !== undefined) query.set('channel', values.channel);
   if (values.name !== undefined) query.set('name', values.name);
@@ -71,13 +72,14 @@ async function post(
       });
     });
   });
+  const enough = new AbortController();
+  const sent = pipeline(Readable.from(body), sending, { signal: enough.signal }).catch((error: unknown) => error);
   try {
-    const [answer] = await Promise.all([answered, pipeline(Readable.from(body), sending)]);
-    return answer;
+    return await answered;
   } catch (cause) {
-    // A refusal may come before all is sent; then the answer is what counts.
-    const early = await Promise.race([answered.catch(() => undefined), Promise.resolve(undefined)]);
-    if (early !== undefined) return early;
+    // What cannot be read here is the better reason than that the connection ended for it.
+    const failure = await sent;
+    if (failure instanceof OperationalError) throw failure;
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new OperationalError(
       'control-socket',
@@ -87,5 +89,8 @@ async function post(
         cause,
       },
     );
+  } finally {
+    // An answer before all is sent is a refusal: the rest is not wanted.
+    enough.abort();
   }
 }

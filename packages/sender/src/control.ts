@@ -46,8 +46,10 @@ export async function startControlSocket(
           const filled = (): void => {
             kept = true;
           };
+          // Left open when it is not read to its end: the refusal goes back by the same connection.
+          const stream = request.body.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>;
           const fill = (places: ReceptionPlaces, submission: Submission) =>
-            pipeline.intake.receive(request.body, places, submission);
+            pipeline.intake.receive(stream, places, submission);
           const outcome = await intake.receive(name, fill, filled).catch((error: unknown) => unavailable(error, kept));
           if ('code' in outcome) return reply.code(503).send(outcome);
           if (!outcome.ok) return reply.code(422).send({ status: 'refused', ...outcome.error });

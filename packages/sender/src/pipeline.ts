@@ -47,7 +47,8 @@ export async function sendInput(
   );
   const { id, sequence } = sealed;
   parts.logger.info({ bundle: id, channel: channel.name, sequence, bytes, objects: sealed.objects.length }, 'sealed');
-  if (sealed.passesDone === 0) parts.transmit(passOrder(sealed, channel.asid));
+  // Sealed before a crash, it is on its way since the start.
+  if (sealed.state === 'queued' && sealed.passesDone === 0) parts.transmit(passOrder(sealed, channel.asid));
   return ok(undefined);
 }
 
