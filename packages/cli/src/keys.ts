@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { makeKeyPair, loadVerifier, type SignatureAlgorithm } from '@sluice/trust';
-import { parseArguments, required, UsageError } from './arguments.ts';
+import { parseArguments, RefusedError, required, UsageError } from './arguments.ts';
 
 const ALGORITHMS: readonly SignatureAlgorithm[] = ['Ed25519', 'ECDSA-P256', 'ECDSA-P384'];
 
@@ -20,9 +20,12 @@ export function keys([what, ...args]: readonly string[]): number {
   const algorithm = ALGORITHMS.find((candidate) => candidate === values.algorithm);
   if (algorithm === undefined) throw new UsageError(`--algorithm is one of ${ALGORITHMS.join(', ')}`);
   const prefix = required(values.out, 'out');
+  const [keyFile, publicFile] = [`${prefix}.key.pem`, `${prefix}.pub.pem`];
+  const there = [keyFile, publicFile].find((file) => existsSync(file));
+  if (there !== undefined) throw new RefusedError(`${there} is there already; move it away, or name another prefix`);
   const { privatePem, publicPem } = makeKeyPair(algorithm);
-  writeFileSync(`${prefix}.key.pem`, privatePem, { flag: 'wx', mode: 0o600 });
-  writeFileSync(`${prefix}.pub.pem`, publicPem, { flag: 'wx', mode: 0o644 });
+  writeFileSync(keyFile, privatePem, { flag: 'wx', mode: 0o600 });
+  writeFileSync(publicFile, publicPem, { flag: 'wx', mode: 0o644 });
   process.stdout.write(`${loadVerifier(publicPem).keyid}\n`);
   return 0;
 }

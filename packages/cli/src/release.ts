@@ -47,10 +47,10 @@ function readUnsigned(path: string): {
 } {
   const bytes = readFileSync(path);
   const envelope = parseEnvelope(bytes);
-  if (envelope.ok) return envelope.value;
-  const statement = parseRelease(bytes);
+  const statement = parseRelease(envelope.ok ? envelope.value.payload : bytes);
+  // Nobody approves what is no release, whatever it is signed by already.
   if (!statement.ok) throw refused(statement.error);
-  return { payload: encodeRelease(statement.value), signatures: [] };
+  return envelope.ok ? envelope.value : { payload: encodeRelease(statement.value), signatures: [] };
 }
 
 function sign(args: readonly string[]): number {
