@@ -254,7 +254,9 @@ describe('the control socket', () => {
       routes: (app) => {
         app.put('/v1/no', async ({ body }, reply) => {
           // Some of it is looked at, and that is enough.
-          await (body as Readable).iterator({ destroyOnReturn: false }).next();
+          const pieces = (body as Readable).iterator({ destroyOnReturn: false });
+          await pieces.next();
+          await pieces.return?.();
           return reply.code(422).send({ no: true });
         });
       },
