@@ -13,6 +13,7 @@ const DIRECT_BYTES = 65_536;
 export class SpoolFile {
   readonly #file: FileHandle;
   #direct: FileHandle | undefined;
+  #useless: FileHandle | undefined;
 
   private constructor(file: FileHandle, direct: FileHandle | undefined) {
     this.#file = file;
@@ -34,9 +35,11 @@ export class SpoolFile {
       await writeAll(this.#file, bytes, offset);
       return;
     }
-    await writeAll(this.#file, bytes.subarray(0, head), offset);
-    await this.#past(this.#direct, bytes.subarray(head, head + body), offset + head);
-    await writeAll(this.#file, bytes.subarray(head + body), offset + head + body);
+    await Promise.all([
+      writeAll(this.#file, bytes.subarray(0, head), offset),
+      this.#past(this.#direct, bytes.subarray(head, head + body), offset + head),
+      writeAll(this.#file, bytes.subarray(head + body), offset + head + body),
+    ]);
   }
 
   /** What was written is durable on return. */
@@ -45,7 +48,7 @@ export class SpoolFile {
   }
 
   async close(): Promise<void> {
-    await this.#direct?.close();
+    await (this.#direct ?? this.#useless)?.close();
     await this.#file.close();
   }
 
@@ -55,8 +58,9 @@ export class SpoolFile {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EINVAL') throw error;
       // The memory lies otherwise than it seems, or the disk has longer blocks.
+      // Other pieces may be on their way through it: it is closed with the file.
+      this.#useless = direct;
       this.#direct = undefined;
-      await direct.close();
       await writeAll(this.#file, bytes, offset);
     }
   }

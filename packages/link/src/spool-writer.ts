@@ -133,32 +133,39 @@ export class SpoolWriter {
     } while (this.#waiting.length > 0 || this.#chores.length > 0);
   }
 
+  /** All pieces of one object at once: while datagrams come, each call is answered a turn of the event loop later. */
   async #write(entry: SpoolEntry, writes: readonly BlockWrite[]): Promise<void> {
     const pieces = merged(writes);
+    const lost: LostBlock[] = [];
+    let fault: unknown;
+    const failed = (piece: Piece, error: unknown): void => {
+      lost.push(...piece.blocks);
+      fault ??= error;
+    };
     try {
       if (entry.state !== 'part') return;
       const file = await this.#file(entry);
-      for (let piece = pieces.shift(); piece !== undefined; piece = pieces.shift()) {
+      const write = async (piece: Piece): Promise<void> => {
         try {
           await file.write(piece.bytes, piece.offset);
+          this.#written(entry, piece.blocks);
         } catch (error) {
-          pieces.unshift(piece);
-          throw error;
+          failed(piece, error);
         }
-        this.#written(entry, piece.blocks);
-      }
+        this.#release(piece);
+      };
+      await Promise.all(pieces.splice(0).map(write));
     } catch (error) {
-      this.#lose(
-        entry,
-        pieces.flatMap(({ blocks }) => blocks),
-        error,
-      );
+      for (const piece of pieces) failed(piece, error);
     } finally {
-      for (const { bytes, release } of writes) {
-        this.#queued -= bytes.length;
-        release();
-      }
+      for (const piece of pieces) this.#release(piece);
+      if (lost.length > 0) this.#lose(entry, lost, fault);
     }
+  }
+
+  #release({ blocks, releases }: Piece): void {
+    for (const { length } of blocks) this.#queued -= length;
+    for (const release of releases) release();
   }
 
   #written(entry: SpoolEntry, blocks: readonly LostBlock[]): void {
@@ -273,12 +280,13 @@ interface Piece {
   bytes: Uint8Array;
   readonly offset: number;
   readonly blocks: LostBlock[];
+  readonly releases: (() => void)[];
 }
 
 /** Blocks that follow each other in memory and in the file, as one piece. */
 function merged(writes: readonly BlockWrite[]): Piece[] {
   const pieces: Piece[] = [];
-  for (const { sbn, bytes, offset } of [...writes].sort((a, b) => a.offset - b.offset)) {
+  for (const { sbn, bytes, offset, release } of [...writes].sort((a, b) => a.offset - b.offset)) {
     const block = { sbn, length: bytes.length };
     const last = pieces.at(-1);
     if (
@@ -288,7 +296,8 @@ function merged(writes: readonly BlockWrite[]): Piece[] {
     ) {
       last.bytes = new Uint8Array(bytes.buffer, last.bytes.byteOffset, last.bytes.length + bytes.length);
       last.blocks.push(block);
-    } else pieces.push({ bytes, offset, blocks: [block] });
+      last.releases.push(release);
+    } else pieces.push({ bytes, offset, blocks: [block], releases: [release] });
   }
   return pieces;
 }

@@ -32,8 +32,6 @@ export interface ReceiveMemory {
 const SEGMENTS_MAX = 128;
 /** Room for control messages: the segment size (24), and what else is switched on at a socket that was handed in. */
 const CONTROL_BYTES = 256;
-/** Calls of recvmmsg in one turn of the event loop, so that timers and messages have their turn under full load. */
-const CALLS_PER_TURN = 4;
 const POLLFD_BYTES = 8;
 
 /**
@@ -118,12 +116,9 @@ export class NativeSource implements DatagramSource {
   #started(onReceived: (received: number) => void): void {
     if (this.#watch !== undefined) throw new Error('the source was started before');
     this.#watch = watchReadable(this.#fd, () => {
-      for (let call = 0; call < CALLS_PER_TURN && this.#open; call += 1) {
-        const received = this.#receive();
-        if (received === 0) return;
-        onReceived(received);
-        if (received < VECTOR) return;
-      }
+      // One call a turn: a full one is milliseconds of work, and timers, messages and the disk want their turn.
+      const received = this.#open ? this.#receive() : 0;
+      if (received > 0) onReceived(received);
     });
   }
 
