@@ -66,7 +66,7 @@ describe.skipIf(absent !== undefined)(`kill -9${absent === undefined ? '' : `: $
   };
 
   it('link, while it gathers', async () => {
-    const sequence = submitFile('link.bin', 48 * MIB);
+    const sequence = submitFile('link.bin', 96 * MIB);
     await until('a third of the object in the spool', 60_000, async () => (await spooled()) > 12 * MIB || undefined);
     const pid = world.linkPid();
     process.kill(pid, 'SIGKILL');
@@ -89,7 +89,7 @@ describe.skipIf(absent !== undefined)(`kill -9${absent === undefined ? '' : `: $
   });
 
   it('sender, in the middle of a pass', async () => {
-    const sequence = submitFile('sender.bin', 48 * MIB);
+    const sequence = submitFile('sender.bin', 96 * MIB);
     await until('a third of the object in the spool', 60_000, async () => (await spooled()) > 12 * MIB || undefined);
     world.program('sender').kill('SIGKILL');
     console.log('killed sender at stop 7 depart, in mid-pass');
