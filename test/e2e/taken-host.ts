@@ -46,7 +46,7 @@ export class TakenHost {
 
   /** The first bundle of this name, as the host sealed it. */
   sealed(name: string): { readonly id: Digest; readonly sequence: number } {
-    const found = this.#ledger.list(100).bundles.findLast((bundle) => bundle.name === name);
+    const found = this.#ledger.list(100).bundles.findLast((bundle) => bundle.name.text === name);
     if (found === undefined) throw new Error(`the host sealed no ${name}`);
     return found;
   }

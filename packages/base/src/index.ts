@@ -1,6 +1,6 @@
 export * from './config/index.ts';
 export { systemClock, type Clock } from './clock.ts';
-export { clip, escapeJsonLine, LOG_TEXT_MAX, oneLine } from './text.ts';
+export { clip, LOG_TEXT_MAX, oneLine } from './text.ts';
 export { clipFields, createJsonLogger, LOG_LEVELS } from './log.ts';
 export type { JsonLoggerOptions, LogFields, LogFn, Logger, LogLevel } from './log.ts';
 export { RATE_LIMITED_KEYS_MAX, rateLimited, type RateLimitedLogger } from './ratelimit.ts';

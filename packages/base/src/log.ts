@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
-import { clip, escapeJsonLine } from './text.ts';
+import { escapeJson } from '@sluice/ports';
+import { clip } from './text.ts';
 
 export type LogFields = Readonly<Record<string, unknown>>;
 
@@ -81,7 +82,7 @@ export function createJsonLogger(name: string, options: JsonLoggerOptions = {}):
       return (first: LogFields | string, message?: string) => {
         const fields = typeof first === 'string' ? {} : clipFields(first);
         const msg = clip(typeof first === 'string' ? first : (message ?? ''));
-        write(`${escapeJsonLine(JSON.stringify({ level: number, time: now(), ...bound, ...fields, msg }))}\n`);
+        write(`${escapeJson(JSON.stringify({ level: number, time: now(), ...bound, ...fields, msg }))}\n`);
       };
     };
     return fromLevels(at, (fields) => build({ ...bound, ...clipFields(fields) }));

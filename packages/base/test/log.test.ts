@@ -54,7 +54,7 @@ describe('the JSON logger', () => {
   });
 
   it('makes one line of foreign text', () => {
-    expect(oneLine('a\r\n\u001b[1mb\u2028c\u202e', 20)).toBe('a [1mb c ');
+    expect(oneLine('a\r\n\u001b[1mb\u2028c\u202e', 40)).toBe('a \\u001b[1mb c\\u202e');
     expect(oneLine('abcdef', 3)).toBe('abc... (3 more)');
   });
 });

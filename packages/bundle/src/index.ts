@@ -90,4 +90,3 @@ export {
   verifyRelease,
   verifyTransport,
 } from './verify.ts';
-export { hostile, HOSTILE_TEXT_MAX, type HostileText, printable } from './text.ts';

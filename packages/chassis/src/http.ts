@@ -1,5 +1,5 @@
 import type { AddressInfo } from 'node:net';
-import { OperationalError } from '@sluice/ports';
+import { escapeJson, OperationalError } from '@sluice/ports';
 import type { Logger } from '@sluice/base';
 import { fastify, type FastifyInstance, type FastifyReply } from 'fastify';
 import { HEALTH_TYPE, type Health, type HealthReport } from './health.ts';
@@ -76,6 +76,8 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     }
     return undefined;
   });
+  // Whoever looks at an answer in a terminal is not driven by what stands in it.
+  app.setReplySerializer((payload) => escapeJson(JSON.stringify(payload)));
   installProblems(app, options.logger);
   addRoutes(app, options);
   await app.ready();
@@ -101,7 +103,7 @@ const sendHealth = (reply: FastifyReply, report: HealthReport): FastifyReply =>
   reply
     .code(report.status === 'fail' ? 503 : 200)
     .type(HEALTH_TYPE)
-    .send(JSON.stringify(report));
+    .send(escapeJson(JSON.stringify(report)));
 
 /** The name in a Host header without its port. */
 const hostName = (host: string): string => host.replace(/:\d{1,5}$/, '').toLowerCase();

@@ -1,4 +1,5 @@
-import { clip, clipFields, escapeJsonLine, type Logger, type LogLevel } from '@sluice/base';
+import { clip, clipFields, type Logger, type LogLevel } from '@sluice/base';
+import { escapeJson } from '@sluice/ports';
 import { destination, pino } from 'pino';
 
 export interface LoggerOptions {
@@ -25,7 +26,7 @@ export function createLogger(name: string, options: LoggerOptions = {}): Logger 
     },
     {
       write: (line) => {
-        write(escapeJsonLine(line));
+        write(escapeJson(line));
       },
     },
   );

@@ -100,6 +100,17 @@ describe('the read-only port', () => {
     expect(await ask(origin, '/v1/status', { method: 'HEAD' })).toMatchObject({ status: 200, body: '' });
   });
 
+  it('answers hostile text by value, and in no character that a terminal obeys', async () => {
+    const name = '<img src=x onerror=alert(1)>\u001b[31m\u202egpj\u009b2J';
+    const { origin } = await serve({ bundles: () => ({ items: [{ name }] }) });
+    const { body, type } = await ask(origin, '/v1/bundles');
+    expect(body).not.toMatch(/[^\u0020-\u007e]/);
+    expect(JSON.parse(body)).toEqual({ items: [{ name }] });
+    expect(type).toMatch(/^application\/json/);
+    const missing = await ask(origin, `/${encodeURIComponent('\u202e')}\u009b`);
+    expect(missing.body).not.toMatch(/[^\u0020-\u007e]/);
+  });
+
   it.each([
     'limit=0',
     'limit=201',

@@ -1,7 +1,6 @@
 #!/usr/bin/env node
 import { EXIT } from '@sluice/base';
-import { CONFIG_CODES, OperationalError } from '@sluice/ports';
-import { hostile, printable } from '@sluice/bundle';
+import { CONFIG_CODES, hostile, OperationalError, terminalText } from '@sluice/ports';
 import { commands, USAGE } from './commands.ts';
 import { RefusedError, UsageError } from './arguments.ts';
 
@@ -31,7 +30,7 @@ try {
 } catch (error) {
   const text = error instanceof Error ? error.message : String(error);
   const code = error instanceof OperationalError ? ` (${error.code})` : '';
-  process.stderr.write(`sluice: ${printable(hostile(text, 2000))}${code}\n`);
+  process.stderr.write(`sluice: ${terminalText(hostile(text, 2000))}${code}\n`);
   const status = statusOf(error);
   if (status === undefined && error instanceof Error) process.stderr.write(`${error.stack ?? ''}\n`);
   process.exit(status ?? EXIT.crash);

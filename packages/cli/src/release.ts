@@ -4,6 +4,7 @@ import type { Refusal } from '@sluice/ports';
 import { composeRelease } from '@sluice/sources';
 import { addSignature, loadSigner, loadVerifier } from '@sluice/trust';
 import { parseArguments, RefusedError, required, UsageError } from './arguments.ts';
+import { note, say } from './say.ts';
 
 const refused = ({ code, detail }: Refusal): RefusedError => new RefusedError(`${detail} (${code})`);
 
@@ -28,7 +29,7 @@ async function create(args: readonly string[]): Promise<number> {
     repositoryOf: ({ path, name }) => repositoryFor(path, values.repository) ?? name.repository,
   });
   if (!composed.ok) throw refused(composed.error);
-  for (const note of composed.value.notes) process.stderr.write(`note: ${note}\n`);
+  for (const each of composed.value.notes) note(each);
   const { name, artifacts, approvedBy } = composed.value.statement.predicate;
   process.stdout.write(`${Buffer.from(encodeRelease({ name, artifacts, approvedBy })).toString('utf8')}\n`);
   return 0;
@@ -80,8 +81,8 @@ function verify(args: readonly string[]): number {
     ),
   );
   for (const { keyid } of verifiers) {
-    process.stdout.write(`${keyid} ${holding.some((each) => each.keyid === keyid) ? 'signed' : 'did not sign'}\n`);
+    say(`${keyid} ${holding.some((each) => each.keyid === keyid) ? 'signed' : 'did not sign'}`);
   }
-  for (const { name, type, digest } of statement.value.artifacts) process.stdout.write(`${type} ${name} ${digest}\n`);
+  for (const { name, type, digest } of statement.value.artifacts) say(`${type} ${name} ${digest}`);
   return holding.length === verifiers.length ? 0 : 1;
 }

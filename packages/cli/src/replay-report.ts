@@ -72,14 +72,14 @@ export function problemsOf(report: Omit<ReplayReport, 'problems'>, gaps: readonl
 }
 
 /** The report for people: received, lost, repaired, rejected, and what came out. */
-export function inWords(report: ReplayReport, out: string | undefined): string {
+export function inWords(report: ReplayReport, out: string | undefined): readonly string[] {
   const { files, firstFile, datagrams, sessions, heartbeats, recorded, lost, recoveredSymbols, blocks } = report;
   const { objects, problems, cut, byHeaders } = report;
   const from = firstFile === undefined ? '' : `, the first is number ${String(firstFile)}`;
   const { taken, rejected } = split(report.verdicts);
   const headers = split(byHeaders.verdicts);
   const { same, differing, unrecorded } = recorded;
-  const lines = [
+  return [
     `read        ${String(datagrams)} datagrams in ${String(files)} files${from}`,
     `sessions    ${sessions.join(', ') || 'none'}; ${String(heartbeats)} heartbeats`,
     `received    ${taken}`,
@@ -100,7 +100,6 @@ export function inWords(report: ReplayReport, out: string | undefined): string {
     ...problems.map((problem) => `problem     ${problem}`),
     `result      ${problems.length === 0 ? 'complete' : 'not complete'}`,
   ];
-  return `${lines.join('\n')}\n`;
 }
 
 /** Verdicts as text: those of datagrams that were taken, and the others with their sum. */

@@ -12,6 +12,7 @@ import { arrange } from './replay-files.ts';
 import { HeaderTally, recordedVerdict, wasAuthentic } from './replay-headers.ts';
 import { type Comparison, inWords, problemsOf, type ReplayReport } from './replay-report.ts';
 import { ReplaySpool } from './replay-spool.ts';
+import { say, sayJson } from './say.ts';
 
 const keysFile = object('link keys for replay: the "keys" of a link configuration', {
   keys: array('link keys', linkKeyConfig, { min: 1, max: 16 }),
@@ -35,7 +36,8 @@ export async function replay(args: readonly string[]): Promise<number> {
   const directory = values.out ?? mkdtempSync(`${tmpdir()}/sluice-replay-`);
   try {
     const report = await run(positionals, linkKeys, directory, port);
-    process.stdout.write(values.json ? `${JSON.stringify(report)}\n` : inWords(report, values.out));
+    if (values.json) sayJson(JSON.stringify(report));
+    else say(...inWords(report, values.out));
     return report.problems.length === 0 ? 0 : 1;
   } finally {
     if (values.out === undefined) rmSync(directory, { recursive: true, force: true });

@@ -6,6 +6,7 @@ import { pipeline } from 'node:stream/promises';
 import { OperationalError } from '@sluice/ports';
 import { RELEASE_FILE, writeSubmitStream } from '@sluice/sources';
 import { parseArguments, UsageError } from './arguments.ts';
+import { sayJson } from './say.ts';
 
 const DEFAULT_SOCKET = '/run/sluice/control/sender.sock';
 /** Longest answer that is read. */
@@ -27,7 +28,7 @@ export async function submit(args: readonly string[]): Promise<number> {
   try {
     const paths = renamed === undefined ? positionals : [renamed.path, ...positionals];
     const { status, body } = await post(values.socket, `/v1/submit?${query.toString()}`, writeSubmitStream(paths));
-    process.stdout.write(`${body.trim()}\n`);
+    sayJson(body);
     return status === 200 ? 0 : 1;
   } finally {
     renamed?.remove();

@@ -162,6 +162,21 @@ describe.skipIf(absent !== undefined)(
       expect(twice.ok && twice.value.signatures.length).toBe(names.length);
     });
 
+    it('show hostile names as text', () => {
+      const dir = scratch();
+      sluice('keys', 'generate', '--out', join(dir, 'good'));
+      const name = '<img src=x onerror=alert(1)>\u202egpj.exe\u200d';
+      writeFileSync(join(dir, 'statement'), readFileSync(statement(dir), 'utf8').replaceAll('notes.txt', name));
+      const signed = made(
+        join(dir, 'signed'),
+        ...['release', 'sign', '--key', join(dir, 'good.key.pem'), join(dir, 'statement')],
+      );
+      const { status, out } = sluice('release', 'verify', '--key', join(dir, 'good.pub.pem'), signed);
+      expect(status).toBe(EXIT.ok);
+      expect(out).toContain('file <img src=x onerror=alert(1)>\\u202egpj.exe\\u200d sha256:');
+      expect(out).not.toMatch(/[^\u0020-\u007e\n]/);
+    });
+
     it('by another key, or changed after they were signed, do not verify', () => {
       const dir = scratch();
       for (const name of ['good', 'other']) sluice('keys', 'generate', '--out', join(dir, name));

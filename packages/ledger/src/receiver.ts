@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
-import type { Digest } from '@sluice/ports';
+import { type Digest, hostile, type HostileText } from '@sluice/ports';
 import { type Migration, openDatabase, transaction } from './database.ts';
 import { EventChain, EVENTS_INDEX, EVENTS_SCHEMA } from './events.ts';
 
@@ -16,11 +16,11 @@ export interface BundleRecord {
   /** 0 when the statement was refused before its number counted. */
   readonly sequence: number;
   readonly release: Digest;
-  readonly name: string;
+  readonly name: HostileText;
   readonly state: BundleState;
   /** Reject code or receipt code, empty while there is none. */
   readonly code: string;
-  readonly detail: string;
+  readonly detail: HostileText;
   readonly bytes: number;
   /** Unix milliseconds. */
   readonly firstSeen: number;
@@ -60,7 +60,15 @@ interface Row {
   readonly changed: number;
 }
 
-const recordOf = ({ first_seen: firstSeen, number: _, ...row }: Row): BundleRecord => ({ ...row, firstSeen });
+/** Longest reason of a refusal that is shown. */
+const DETAIL_MAX = 2048;
+
+const recordOf = ({ first_seen: firstSeen, number: _, name, detail, ...row }: Row): BundleRecord => ({
+  ...row,
+  name: hostile(name),
+  detail: hostile(detail, DETAIL_MAX),
+  firstSeen,
+});
 
 /** The isolated side's durable record: what arrived, what was refused, what is to be imported, what came of it. */
 export class ReceiverLedger {
@@ -277,7 +285,7 @@ export class ReceiverLedger {
     return { bundles: rows.map(recordOf), next: rows.length === limit ? rows.at(-1)?.number : undefined };
   }
 
-  #insert(bundle: Omit<BundleRecord, 'firstSeen' | 'changed'>): void {
+  #insert(bundle: Omit<Row, 'number' | 'first_seen' | 'changed'>): void {
     const { id, channel, sequence, release, name, state, code, detail, bytes } = bundle;
     const now = this.#now();
     this.#database

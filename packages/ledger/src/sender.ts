@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
-import type { Digest } from '@sluice/ports';
+import { type Digest, hostile, type HostileText } from '@sluice/ports';
 import { type Migration, openDatabase, transaction } from './database.ts';
 import { EventChain, EVENTS_INDEX, EVENTS_SCHEMA } from './events.ts';
 
@@ -21,7 +21,7 @@ export interface SealedBundle {
   readonly id: Digest;
   readonly channel: string;
   readonly sequence: number;
-  readonly name: string;
+  readonly name: HostileText;
   readonly release: Digest;
   readonly releaseSize: number;
   readonly envelope: Uint8Array;
@@ -81,7 +81,7 @@ const bundleOf = (row: Row): SealedBundle => ({
   id: row.id,
   channel: row.channel,
   sequence: row.sequence,
-  name: row.name,
+  name: hostile(row.name),
   release: row.release,
   releaseSize: row.release_size,
   envelope: row.envelope,

@@ -26,10 +26,10 @@ describe('the way of a bundle', () => {
     const { id } = bundle;
     expect(ledger.bundle(id)).toEqual({
       ...bundle,
-      name: '',
+      name: { text: '' },
       state: 'receiving',
       code: '',
-      detail: '',
+      detail: { text: '' },
       firstSeen: 1000,
       changed: 1000,
     });
@@ -41,7 +41,12 @@ describe('the way of a bundle', () => {
     ]);
     now = 2000;
     ledger.publish(id, 'platform', [{ type: 'cve-db', target: 'db', version: 7 }], { blobs: 3 });
-    expect(ledger.bundle(id)).toMatchObject({ state: 'published', name: 'platform', firstSeen: 1000, changed: 2000 });
+    expect(ledger.bundle(id)).toMatchObject({
+      state: 'published',
+      name: { text: 'platform' },
+      firstSeen: 1000,
+      changed: 2000,
+    });
     expect(ledger.outbox()).toEqual([{ bundle: id, queued: false }]);
     ledger.close();
 
@@ -88,7 +93,7 @@ describe('the way of a bundle', () => {
     expect(() => {
       ledger.publish(idOf(1), 'name', versions, {});
     }).toThrow();
-    expect(ledger.bundle(idOf(1))).toMatchObject({ state: 'receiving', name: '' });
+    expect(ledger.bundle(idOf(1))).toMatchObject({ state: 'receiving', name: { text: '' } });
     expect(ledger.outbox()).toEqual([]);
     expect(ledger.events.about(idOf(1))).toHaveLength(1);
     ledger.close();
@@ -102,7 +107,7 @@ describe('a refused bundle', () => {
     ledger.quarantine({ id: digest('b'), channel: 'prod' }, 'signature-invalid', 'no');
     ledger.quarantine({ id: digest('c'), channel: 'prod' }, 'sequence-repeated', 'no');
     expect(ledger.bundle(idOf(1))).toMatchObject({ state: 'quarantined', code: 'signer-unknown', sequence: 1 });
-    expect(ledger.bundle(digest('b'))).toMatchObject({ state: 'quarantined', sequence: 0, detail: 'no' });
+    expect(ledger.bundle(digest('b'))).toMatchObject({ state: 'quarantined', sequence: 0, detail: { text: 'no' } });
     expect(ledger.count('quarantined')).toBe(3);
     expect(ledger.missing('prod', 10)).toEqual([]);
     expect(ledger.outbox()).toEqual([]);

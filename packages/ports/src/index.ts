@@ -6,3 +6,4 @@ export * from './blobs.ts';
 export * from './staging.ts';
 export * from './datagrams.ts';
 export * from './link-messages.ts';
+export * from './text.ts';

@@ -192,7 +192,7 @@ export class ReceiverPipeline {
     const before = ledger.bundle(named.digest);
     if (object === undefined && before?.state === 'quarantined') {
       // It came before the statement that names it, and was no statement at all.
-      const refusal = { code: before.code as Refusal['code'], detail: before.detail };
+      const refusal = { code: before.code as Refusal['code'], detail: before.detail.text };
       await this.#refuseBundle(bundle.transport, refusal);
       return;
     }

@@ -22,7 +22,7 @@ import {
   startHttp,
 } from '@sluice/chassis';
 import { BUNDLE_STATES, ReceiverLedger } from '@sluice/ledger';
-import { type LinkToReceiver, parseLinkMessage, type ReceiverToLink } from '@sluice/ports';
+import { jsonText, type LinkToReceiver, parseLinkMessage, type ReceiverToLink } from '@sluice/ports';
 import { openChannels, openStore, readVerifier } from '@sluice/policy';
 import { type ImportQueue, openQueue } from '@sluice/queue';
 import { unixDatagramSend } from '@sluice/udp';
@@ -260,5 +260,10 @@ function statusOf({ ledger, link, outbox, pipeline, missing, channels }: StatusP
 
 function bundlesPage(ledger: ReceiverLedger, { limit, cursor }: PageRequest): Page {
   const { bundles, next } = ledger.list(limit, cursor === undefined ? undefined : Number(cursor));
-  return { items: bundles, next: next?.toString() };
+  const items = bundles.map((bundle) => ({
+    ...bundle,
+    name: jsonText(bundle.name),
+    detail: jsonText(bundle.detail),
+  }));
+  return { items, next: next?.toString() };
 }

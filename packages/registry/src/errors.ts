@@ -1,4 +1,11 @@
-import { type FailureClass, OperationalError, REGISTRY_CODES, type RegistryCode } from '@sluice/ports';
+import {
+  type FailureClass,
+  hostile,
+  OperationalError,
+  REGISTRY_CODES,
+  type RegistryCode,
+  terminalText,
+} from '@sluice/ports';
 
 export { REGISTRY_CODES, type FailureClass, type RegistryCode } from '@sluice/ports';
 
@@ -22,8 +29,5 @@ export class RegistryError extends OperationalError {
 
 const TEXT_LIMIT = 200;
 
-/** Text from outside made fit for one log line: control and format characters replaced, cut at `limit` characters. */
-export function printable(text: string, limit = TEXT_LIMIT): string {
-  const clean = text.slice(0, limit).replace(/[\p{C}\p{Zl}\p{Zp}]/gu, '?');
-  return text.length > limit ? `${clean}...` : clean;
-}
+/** Text from outside made fit for an error sentence. */
+export const printable = (text: string, limit = TEXT_LIMIT): string => terminalText(hostile(text, limit));

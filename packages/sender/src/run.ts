@@ -11,7 +11,7 @@ import {
 } from '@sluice/base';
 import { createHealth, createLogger, createMetrics, type Page, type PageRequest, startHttp } from '@sluice/chassis';
 import { SenderLedger } from '@sluice/ledger';
-import type { Digest } from '@sluice/ports';
+import { type Digest, jsonText } from '@sluice/ports';
 import { openFsStore } from '@sluice/store';
 import { unixDatagramSend } from '@sluice/udp';
 import { type SenderConfig, senderConfig } from './config.ts';
@@ -114,7 +114,7 @@ function bundlesPage(ledger: SenderLedger, telemetry: Telemetry, passes: number,
     bundle: id,
     channel,
     sequence,
-    name,
+    name: jsonText(name),
     bytes,
     state,
     sent: `pass ${String(passesDone)} of ${String(passes)}`,
