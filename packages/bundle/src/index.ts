@@ -76,6 +76,14 @@ export {
   targetName,
 } from './release.ts';
 export { encodeTransport, parseTransport, type TransportObject, type TransportStatement } from './transport.ts';
+export {
+  encodeHistory,
+  type History,
+  HISTORY_BUNDLES,
+  HISTORY_BYTES,
+  type HistoryEntry,
+  parseHistory,
+} from './history.ts';
 export { encodeReceipt, parseReceipt, type Receipt } from './receipt.ts';
 export { type ChannelPolicy, checkPolicy, matchesGlob, policyFault } from './policy.ts';
 export {
@@ -87,6 +95,7 @@ export {
   type VerifiedTransport,
   type Verifier,
   type VerifyContext,
+  verifyHistory,
   verifyRelease,
   verifyTransport,
 } from './verify.ts';

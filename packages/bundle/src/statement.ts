@@ -9,6 +9,7 @@ export const PREDICATES = {
   release: 'urn:sluice:release:v1',
   transport: 'urn:sluice:transport:v1',
   receipt: 'urn:sluice:receipt:v1',
+  history: 'urn:sluice:history:v1',
 } as const;
 export type StatementKind = keyof typeof PREDICATES;
 

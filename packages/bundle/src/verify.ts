@@ -1,5 +1,6 @@
 import { type Digest, ok, refuse, type Result, type Sha256 } from '@sluice/ports';
 import { type Envelope, parseEnvelope, preAuthEncoding } from './dsse.ts';
+import { type History, parseHistory } from './history.ts';
 import { checkPolicy, type ChannelPolicy } from './policy.ts';
 import { type ArtifactType, parseRelease, type ReleaseStatement, targetName } from './release.ts';
 import { parseTransport, type TransportStatement } from './transport.ts';
@@ -83,6 +84,20 @@ export function verifyTransport(bytes: Uint8Array, context: VerifyContext): Resu
   const id = digestOf(bytes, context.sha256);
   const made = { id, envelope: bytes, statement: statement.value, signer: signed.value[0] ?? '' };
   return ok(made as unknown as VerifiedTransport);
+}
+
+/** H-3: envelope form, signature by a transport key of the channel, form, channel name. */
+export function verifyHistory(bytes: Uint8Array, context: VerifyContext): Result<History> {
+  const envelope = parseEnvelope(bytes);
+  if (!envelope.ok) return envelope;
+  const signed = signers(envelope.value, context.policy.transportKeys, context);
+  if (!signed.ok) return signed;
+  const history = parseHistory(envelope.value.payload);
+  if (!history.ok || history.value.channel === context.policy.channel) return history;
+  return refuse(
+    'channel-mismatch',
+    `the history is of channel ${history.value.channel} but came by ${context.policy.channel}`,
+  );
 }
 
 /** What the ledger knows of a channel. */

@@ -43,7 +43,19 @@ const MIGRATIONS: readonly Migration[] = [
   `${EVENTS_INDEX}
   CREATE INDEX bundle_state ON bundles (state);`,
   `CREATE INDEX bundle_release ON bundles (channel, release);`,
+  `CREATE TABLE named (channel TEXT NOT NULL, sequence INTEGER NOT NULL, bundle TEXT NOT NULL, name TEXT NOT NULL,
+    bytes INTEGER NOT NULL, PRIMARY KEY (channel, sequence)) STRICT;`,
 ];
+
+/** A bundle that the sender has told of and that has not come. */
+export interface MissingBundle {
+  readonly sequence: number;
+  /** Its id, once the sender's history told it. */
+  readonly bundle?: Digest;
+  /** Name of its release, by the sender's word. */
+  readonly name?: string;
+  readonly bytes?: number;
+}
 
 interface Row {
   readonly number: number;
@@ -249,6 +261,32 @@ export class ReceiverLedger {
     fill(last + 1);
     this.#gaps.set(channel, { upTo: next - 1, gaps: missing });
     return missing.slice(0, limit);
+  }
+
+  /** As `missing`, with what the sender's history says of each. */
+  missingBundles(channel: string, limit: number): MissingBundle[] {
+    const named = this.#database.prepare('SELECT bundle, name, bytes FROM named WHERE channel = ? AND sequence = ?');
+    return this.missing(channel, limit).map((sequence) => ({
+      sequence,
+      ...(named.get(channel, sequence) as Omit<MissingBundle, 'sequence'> | undefined),
+    }));
+  }
+
+  /** The sender's signed list of its latest bundles: those that have not come get their names. */
+  recordHistory(channel: string, bundles: readonly Required<MissingBundle>[]): void {
+    const newest = bundles.at(-1);
+    if (newest !== undefined) this.announce(channel, newest.sequence, newest.bundle, 0);
+    transaction(this.#database, () => {
+      const known = 'SELECT 1 FROM bundles WHERE bundles.channel = named.channel AND bundles.sequence = named.sequence';
+      this.#database.prepare(`DELETE FROM named WHERE channel = ? AND EXISTS (${known})`).run(channel);
+      const insert = this.#database.prepare(
+        `INSERT INTO named (channel, sequence, bundle, name, bytes) VALUES (?, ?, ?, ?, ?)
+         ON CONFLICT (channel, sequence) DO UPDATE SET bundle = excluded.bundle, name = excluded.name, bytes = excluded.bytes`,
+      );
+      for (const { sequence, bundle, name, bytes } of bundles) {
+        if (this.takenBy(channel, sequence) === undefined) insert.run(channel, sequence, bundle, name, bytes);
+      }
+    });
   }
 
   /** The greatest number of a channel that a statement or a heartbeat told of. */

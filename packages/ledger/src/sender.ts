@@ -169,6 +169,14 @@ export class SenderLedger {
     return (row as { sequence: number; id: Digest } | undefined) ?? { sequence: 0, id: null };
   }
 
+  /** The latest bundles of a channel, at most `limit`, newest last. */
+  recent(channel: string, limit: number): Pick<SealedBundle, 'id' | 'sequence' | 'name' | 'bytes'>[] {
+    const rows = this.#database
+      .prepare('SELECT id, sequence, name, bytes FROM bundles WHERE channel = ? ORDER BY sequence DESC LIMIT ?')
+      .all(channel, limit) as unknown as Pick<Row, 'id' | 'sequence' | 'name' | 'bytes'>[];
+    return rows.map(({ id, sequence, name, bytes }) => ({ id, sequence, name, bytes })).reverse();
+  }
+
   bundle(id: string): SealedBundle | undefined {
     const row = this.#database.prepare('SELECT * FROM bundles WHERE id = ?').get(id);
     return row === undefined ? undefined : bundleOf(row as unknown as Row);

@@ -2,13 +2,14 @@ import type { Health, HealthCheck } from '@sluice/chassis';
 import type { ReceiverLedger } from '@sluice/ledger';
 import type { ImportQueue } from '@sluice/queue';
 import type { LinkState } from './link-state.ts';
+import type { MissingBundles } from './missing.ts';
 
 export interface CheckParts {
   readonly ledger: ReceiverLedger;
   readonly link: LinkState;
   readonly queue: ImportQueue;
   readonly channels: readonly string[];
-  readonly missing: (channel: string) => readonly number[];
+  readonly missing: MissingBundles;
   readonly quietAfterMs: number;
 }
 
@@ -61,10 +62,13 @@ const linkFreshness = (channel: string, { link, quietAfterMs }: CheckParts): Hea
 const missingBundles = (channel: string, { missing }: CheckParts): HealthCheck => ({
   name: `bundles:missing-${channel}`,
   check: () => {
-    const list = missing(channel);
+    const list = missing.of(channel);
     const seen = { observedValue: list.length, observedUnit: 'bundles', threshold: 0 };
     if (list.length === 0) return { status: 'pass', ...seen };
-    const shown = list.slice(0, 10).join(', ');
+    const shown = list
+      .slice(0, 10)
+      .map(({ sequence, name }) => (name === undefined ? String(sequence) : `${String(sequence)} (${name})`))
+      .join(', ');
     const output = `sequences ${shown} of channel ${channel} have not arrived; a later pass brings them`;
     return { status: 'warn', ...seen, output };
   },

@@ -1,12 +1,13 @@
 import type { Metrics } from '@sluice/chassis';
 import { BUNDLE_STATES, type ReceiverLedger } from '@sluice/ledger';
 import type { LinkState } from './link-state.ts';
+import type { MissingBundles } from './missing.ts';
 
 export interface MetricParts {
   readonly ledger: ReceiverLedger;
   readonly link: LinkState;
   readonly channels: readonly string[];
-  readonly missing: (channel: string) => readonly number[];
+  readonly missing: MissingBundles;
 }
 
 /** What Prometheus sees of receiver and link. Labels come from closed sets only. */
@@ -24,7 +25,7 @@ export function addMetrics(metrics: Metrics, { ledger, link, channels, missing }
     help: 'Sequence numbers known of, by statement or heartbeat, whose bundle has not arrived.',
     labels: ['channel'],
     collect: (gauge) => {
-      for (const channel of channels) gauge.set({ channel }, missing(channel).length);
+      for (const channel of channels) gauge.set({ channel }, missing.of(channel).length);
     },
   });
   metrics.gauge({

@@ -29,18 +29,19 @@ import { unixDatagramSend } from '@sluice/udp';
 import { receiverConfig, type ReceiverConfig } from './config.ts';
 import { addChecks, type CheckParts } from './checks.ts';
 import { parseHeartbeat } from './heartbeat.ts';
+import { Histories } from './history.ts';
 import { LinkState } from './link-state.ts';
 import { LinkSupervisor } from './link-supervisor.ts';
 import { addMetrics } from './metrics.ts';
+import { MissingBundles } from './missing.ts';
 import { Outbox } from './outbox.ts';
 import { ReceiverPipeline } from './pipeline.ts';
 import { SpoolChecks } from './spool/checks.ts';
 import { Quarantine } from './quarantine.ts';
+import { STATEMENT_TYPE } from './statements.ts';
 
 /** How often the outbox is held against the queue. */
 const RECONCILE_MS = 5000;
-/** Missing sequence numbers shown of one channel. */
-const MISSING_SHOWN = 100;
 
 /** What `sluice receiver --config FILE` does. `command` runs this program again, for link. */
 export async function runReceiver(configFile: string, command: readonly string[]): Promise<void> {
@@ -73,6 +74,11 @@ export async function runReceiver(configFile: string, command: readonly string[]
   });
   const link = new LinkState();
   const peers = new Set<LinePeer<ReceiverToLink>>();
+  const toLink = (message: ReceiverToLink): void => {
+    for (const peer of peers) peer.send(message);
+  };
+  const missing = new MissingBundles(ledger, logger);
+  const histories = new Histories({ ledger, logger, channels, toLink });
   const pipeline = new ReceiverPipeline({
     store,
     checks: startChecks(logger, shutdown),
@@ -82,9 +88,7 @@ export async function runReceiver(configFile: string, command: readonly string[]
     gates: config.gates.map(({ name, command: words, timeout }) => ({ name, command: words, timeoutMs: timeout })),
     quarantine: new Quarantine(config.quarantineDirectory, config.quarantineBundles),
     statementBytes: config.limits.statementBytes,
-    toLink: (message) => {
-      for (const peer of peers) peer.send(message);
-    },
+    toLink,
     onPublished: () => void outbox.reconcile(),
   });
   shutdown.add('pipeline', () => pipeline.idle());
@@ -93,14 +97,13 @@ export async function runReceiver(configFile: string, command: readonly string[]
     else void outbox.reconcile();
   });
   shutdown.add('results', stopListening);
-  const server = await listenToLink(config, peers, { pipeline, ledger, link, logger, channels });
+  const server = await listenToLink(config, peers, { pipeline, histories, missing, ledger, link, logger, channels });
   shutdown.add('link socket', () => server.close());
   await startSupervisor(config, command, logger, shutdown);
   const timer = setInterval(() => void outbox.reconcile(), RECONCILE_MS);
   shutdown.add('reconciler', () => {
     clearInterval(timer);
   });
-  const missing = (channel: string): readonly number[] => ledger.missing(channel, MISSING_SHOWN);
   const quietAfterMs = config.linkQuietAfter;
   const parts = { ledger, link, outbox, queue, pipeline, missing, channels: [...channels.keys()], quietAfterMs };
   const http = await serveHttp(config, logger, metrics, parts);
@@ -182,6 +185,8 @@ async function startSupervisor(
 }
 
 interface HandleParts {
+  readonly histories: Histories;
+  readonly missing: MissingBundles;
   readonly pipeline: ReceiverPipeline;
   readonly ledger: ReceiverLedger;
   readonly link: LinkState;
@@ -191,7 +196,7 @@ interface HandleParts {
 
 async function handle(
   message: LinkToReceiver,
-  { pipeline, ledger, link, logger, channels }: HandleParts,
+  { pipeline, histories, missing, ledger, link, logger, channels }: HandleParts,
 ): Promise<void> {
   switch (message.type) {
     case 'hello':
@@ -200,13 +205,15 @@ async function handle(
       logger.info({ io: message.io, receiveBuffer: message.receiveBuffer, session: message.tsi }, 'link connected');
       break;
     case 'object':
-      await pipeline.object(message);
+      if (!(await histories.take(message))) await pipeline.object(message);
+      if (message.contentType === STATEMENT_TYPE) missing.look(message.channel);
       break;
     case 'heartbeat': {
       const heartbeat = channels.has(message.channel) ? parseHeartbeat(message.body) : undefined;
       if (heartbeat === undefined) break;
       ledger.announce(message.channel, heartbeat.sequence, heartbeat.head, heartbeat.seconds);
       link.heartbeat(message.channel, heartbeat);
+      missing.look(message.channel);
       break;
     }
     case 'progress':
@@ -229,7 +236,7 @@ interface StatusParts {
   readonly link: LinkState;
   readonly outbox: Outbox;
   readonly pipeline: ReceiverPipeline;
-  readonly missing: (channel: string) => readonly number[];
+  readonly missing: MissingBundles;
   readonly channels: readonly string[];
 }
 
@@ -243,7 +250,8 @@ function statusOf({ ledger, link, outbox, pipeline, missing, channels }: StatusP
         name,
         releaseSignatures: policy?.releaseSignatures,
         heartbeat: link.heartbeatOf(name),
-        missing: missing(name),
+        missing: missing.of(name).map(({ sequence }) => sequence),
+        missingBundles: missing.of(name),
       };
     }),
     open: pipeline.open.map(({ transport, whole }) => ({

@@ -2,7 +2,8 @@ import { makeTsi } from '@sluice/alc';
 import type { Logger, Shutdown } from '@sluice/base';
 import type { SealedBundle, SealedObject, SenderLedger } from '@sluice/ledger';
 import type { Digest } from '@sluice/ports';
-import { parseLinkKey, sha256Digest } from '@sluice/trust';
+import { loadSigner, parseLinkKey } from '@sluice/trust';
+import { Beats } from './beats.ts';
 import { Carousel } from './carousel.ts';
 import type { SenderConfig } from './config.ts';
 import type { Telemetry } from './observe.ts';
@@ -52,7 +53,20 @@ export class Transmission {
     const carousel = new Carousel({ passes, gapMs, ledger, transmit: (bundle) => void this.#sendAgain(bundle) });
     this.#carousel = carousel;
     shutdown.add('carousel', () => carousel.stop());
-    const beat = setInterval(() => this.#beat(), config.heartbeat);
+    const beats = new Beats({
+      ledger,
+      channels: config.channels.map(({ name, asid, transportKeyFile }) => ({
+        name,
+        asid,
+        signer: loadSigner(transportKeyFile.text()),
+      })),
+      configDigest: parts.configDigest,
+      now: unixSeconds,
+      post: (message) => worker.post(message),
+    });
+    const beat = setInterval(() => {
+      beats.beat(parts.telemetry.pending > 0 ? 'sending' : 'idle');
+    }, config.heartbeat);
     shutdown.add('heartbeat', () => clearInterval(beat));
   }
 
@@ -131,19 +145,6 @@ export class Transmission {
       case 'progress':
       case 'status':
         break;
-    }
-  }
-
-  /** PROTOCOL.md section 7. */
-  #beat(): void {
-    const { config, ledger, telemetry, configDigest } = this.#parts;
-    for (const { name, asid } of config.channels) {
-      const { sequence, id } = ledger.head(name);
-      const state = telemetry.pending > 0 ? 'sending' : 'idle';
-      const body = Buffer.from(
-        JSON.stringify({ v: 1, seconds: unixSeconds(), state, sequence, head: id, config: configDigest }),
-      );
-      this.#worker.post({ type: 'heartbeat', asid, digest: sha256Digest(body), body });
     }
   }
 }

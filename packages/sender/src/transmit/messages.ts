@@ -30,6 +30,7 @@ export type ToTransmit =
   | { readonly type: 'pass'; readonly order: PassOrder }
   | { readonly type: 'cancel'; readonly bundle: string }
   | { readonly type: 'heartbeat'; readonly asid: number; readonly digest: Digest; readonly body: Uint8Array }
+  | { readonly type: 'history'; readonly asid: number; readonly digest: Digest; readonly body: Uint8Array }
   | { readonly type: 'roll'; readonly tsi: number }
   | { readonly type: 'pause'; readonly paused: boolean }
   | { readonly type: 'stop' };

@@ -19,6 +19,8 @@ const AWAKE_NS = 70_000;
 const STATUS_MS = 1000;
 /** Wall and monotonic clock may disagree by this much before the session rolls (PROTOCOL.md S-2). */
 const CLOCK_STEP_SECONDS = 2;
+const HEARTBEAT_TYPE = 'application/vnd.sluice.heartbeat+json';
+const STATEMENT_TYPE = 'application/vnd.dsse.envelope.v1+json';
 /** Files kept open for reading. */
 const OPEN_FILES = 64;
 
@@ -129,14 +131,11 @@ class Transmitter {
       case 'cancel':
         this.#machine.cancel(message.bundle);
         break;
-      case 'heartbeat': {
-        const { asid, digest, body } = message;
-        const contentType = 'application/vnd.sluice.heartbeat+json';
-        // An old heartbeat is worth nothing.
-        const held = this.#paused || this.#refusal !== undefined;
-        if (!held) this.#machine.heartbeat(asid, { digest, size: body.length, contentType }, body);
+      case 'heartbeat':
+      case 'history':
+        // An old one is worth nothing.
+        if (!this.#paused && this.#refusal === undefined) this.#note(message);
         break;
-      }
       case 'roll':
         this.#machine.roll(message.tsi);
         this.#rollAsked = false;
@@ -147,6 +146,12 @@ class Transmitter {
       case 'stop':
         this.#stopping = true;
     }
+  }
+
+  #note({ type, asid, digest, body }: ToTransmit & { readonly type: 'heartbeat' | 'history' }): void {
+    const size = body.length;
+    if (type === 'history') this.#machine.note(asid, { digest, size, contentType: STATEMENT_TYPE }, body);
+    else this.#machine.heartbeat(asid, { digest, size, contentType: HEARTBEAT_TYPE }, body);
   }
 
   /** Once a second: tells how it goes, and asks for a new session when one is due. */

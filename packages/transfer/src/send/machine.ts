@@ -149,10 +149,16 @@ export class SendMachine {
   /** Queues a heartbeat: a one-symbol object and its FDT, ahead of all else (PROTOCOL.md section 7). */
   heartbeat(asid: number, object: SendObject, body: Uint8Array): void {
     if (body.length > this.#settings.symbolBytes) throw new Error('a heartbeat must fit in one symbol');
+    this.note(asid, object, body);
+    this.counters.heartbeats += 1;
+  }
+
+  /** Queues a small object that no pass brings and its FDT, ahead of all else: a heartbeat, a history. */
+  note(asid: number, object: SendObject, body: Uint8Array): void {
     const session = this.#session;
     const parts = { settings: this.#settings, parts: this.#parts };
     const [announced] = announce([object], asid, session, parts, HEARTBEAT_LIFE_SECONDS);
-    if (announced === undefined) throw new Error('a heartbeat without an FDT Instance');
+    if (announced === undefined) throw new Error('an object without an FDT Instance');
     this.#urgent.push(this.#fdtDatagrams(announced.fdt));
     const source: ObjectSource = {
       read: (_, offset, into) => {
@@ -165,7 +171,6 @@ export class SendMachine {
       const datagrams = this.#arena.bytes.slice(at, at + ref.esis.length * this.#framer.datagramBytes);
       this.#urgent.push(this.#sealed(datagrams, session, asid));
     }
-    this.counters.heartbeats += 1;
   }
 
   /** The next departure. The batch's bytes are valid until the next call. */

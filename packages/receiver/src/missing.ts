@@ -1,0 +1,43 @@
+import type { Logger } from '@sluice/base';
+import type { MissingBundle, ReceiverLedger } from '@sluice/ledger';
+
+/** Missing sequence numbers named of one channel. */
+export const MISSING_SHOWN = 100;
+
+/** Which bundles of each channel have not come, and a line in the log whenever that changes. */
+export class MissingBundles {
+  readonly #ledger: ReceiverLedger;
+  readonly #logger: Logger;
+  /** By channel: what the log has named, with the id that it knew. */
+  readonly #named = new Map<string, ReadonlyMap<number, MissingBundle>>();
+
+  constructor(ledger: ReceiverLedger, logger: Logger) {
+    this.#ledger = ledger;
+    this.#logger = logger;
+  }
+
+  of(channel: string): readonly MissingBundle[] {
+    return this.#ledger.missingBundles(channel, MISSING_SHOWN);
+  }
+
+  /** Names what is newly missing, what has got its name since, and what has come after all. */
+  look(channel: string): void {
+    const before = this.#named.get(channel) ?? new Map<number, MissingBundle>();
+    const now = new Map(this.of(channel).map((bundle) => [bundle.sequence, bundle]));
+    for (const [sequence, bundle] of now) {
+      const known = before.get(sequence);
+      if (known !== undefined && known.bundle === bundle.bundle) continue;
+      const { bundle: id, name: release, bytes } = bundle;
+      this.#logger.warn(
+        { channel, sequence, bundle: id, release, bytes },
+        known === undefined
+          ? 'a bundle is missing: the sender tells of it, and its statement has not come'
+          : 'the missing bundle has a name',
+      );
+    }
+    for (const sequence of before.keys()) {
+      if (!now.has(sequence)) this.#logger.info({ channel, sequence }, 'a bundle is missing no longer');
+    }
+    this.#named.set(channel, now);
+  }
+}
