@@ -53,7 +53,7 @@ export interface MissingBundle {
   /** Its id, once the sender's history told it. */
   readonly bundle?: Digest;
   /** Name of its release, by the sender's word. */
-  readonly name?: string;
+  readonly name?: HostileText;
   readonly bytes?: number;
 }
 
@@ -266,14 +266,22 @@ export class ReceiverLedger {
   /** As `missing`, with what the sender's history says of each. */
   missingBundles(channel: string, limit: number): MissingBundle[] {
     const named = this.#database.prepare('SELECT bundle, name, bytes FROM named WHERE channel = ? AND sequence = ?');
-    return this.missing(channel, limit).map((sequence) => ({
-      sequence,
-      ...(named.get(channel, sequence) as Omit<MissingBundle, 'sequence'> | undefined),
-    }));
+    return this.missing(channel, limit).map((sequence) => {
+      const row = named.get(channel, sequence) as { bundle: Digest; name: string; bytes: number } | undefined;
+      return row === undefined ? { sequence } : { sequence, ...row, name: hostile(row.name) };
+    });
   }
 
   /** The sender's signed list of its latest bundles: those that have not come get their names. */
-  recordHistory(channel: string, bundles: readonly Required<MissingBundle>[]): void {
+  recordHistory(
+    channel: string,
+    bundles: readonly {
+      readonly sequence: number;
+      readonly bundle: Digest;
+      readonly name: string;
+      readonly bytes: number;
+    }[],
+  ): void {
     const newest = bundles.at(-1);
     if (newest !== undefined) this.announce(channel, newest.sequence, newest.bundle, 0);
     transaction(this.#database, () => {

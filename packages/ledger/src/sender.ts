@@ -6,6 +6,9 @@ import { EventChain, EVENTS_INDEX, EVENTS_SCHEMA } from './events.ts';
 /** 2020-01-01T00:00:00Z in Unix seconds: epoch numbers count from here (docs/PROTOCOL.md S-1). */
 const EPOCH_START = 1_577_836_800;
 
+/** Longest name of a bundle in a history: a list must stay short. */
+const HISTORY_NAME = 100;
+
 export interface SealedObject {
   readonly digest: Digest;
   readonly size: number;
@@ -174,7 +177,9 @@ export class SenderLedger {
     const rows = this.#database
       .prepare('SELECT id, sequence, name, bytes FROM bundles WHERE channel = ? ORDER BY sequence DESC LIMIT ?')
       .all(channel, limit) as unknown as Pick<Row, 'id' | 'sequence' | 'name' | 'bytes'>[];
-    return rows.map(({ id, sequence, name, bytes }) => ({ id, sequence, name, bytes })).reverse();
+    return rows
+      .map(({ id, sequence, name, bytes }) => ({ id, sequence, name: hostile(name, HISTORY_NAME), bytes }))
+      .reverse();
   }
 
   bundle(id: string): SealedBundle | undefined {

@@ -8,6 +8,7 @@ const entry = (sequence: number) => ({
   name: `release ${sequence}`,
   bytes: sequence * 10,
 });
+const named = (sequence: number) => ({ ...entry(sequence), name: { text: `release ${sequence}` } });
 const received = (ledger: ReceiverLedger, sequence: number): void =>
   ledger.received({
     id: digest(`bundle ${sequence}`),
@@ -25,14 +26,14 @@ describe('the history that a sender tells', () => {
     expect(ledger.missingBundles('prod', 10)).toEqual([{ sequence: 1 }, { sequence: 3 }]);
     ledger.recordHistory('prod', [2, 3, 4].map(entry));
     // Number 1 is older than the list: it stays without a name.
-    expect(ledger.missingBundles('prod', 10)).toEqual([{ sequence: 1 }, entry(3), entry(4)]);
+    expect(ledger.missingBundles('prod', 10)).toEqual([{ sequence: 1 }, named(3), named(4)]);
     expect(ledger.missingBundles('lab', 10)).toEqual([]);
     received(ledger, 3);
-    expect(ledger.missingBundles('prod', 10)).toEqual([{ sequence: 1 }, entry(4)]);
+    expect(ledger.missingBundles('prod', 10)).toEqual([{ sequence: 1 }, named(4)]);
     // What it is called now counts, if the sender says so.
     ledger.recordHistory('prod', [{ ...entry(4), name: 'other' }]);
     expect(ledger.missingBundles('prod', 1)).toEqual([{ sequence: 1 }]);
-    expect(ledger.missingBundles('prod', 10)[1]?.name).toBe('other');
+    expect(ledger.missingBundles('prod', 10)[1]?.name).toEqual({ text: 'other' });
     ledger.close();
   });
 
@@ -49,10 +50,10 @@ describe('the history that a sender tells', () => {
       ledger.sealBundle({ channel, source: name, name, ...release, make });
     }
     expect(ledger.recent('prod', 2)).toEqual([
-      { id: digest('b'), sequence: 2, name: 'b', bytes: 7 },
-      { id: digest('c'), sequence: 3, name: 'c', bytes: 7 },
+      { id: digest('b'), sequence: 2, name: { text: 'b' }, bytes: 7 },
+      { id: digest('c'), sequence: 3, name: { text: 'c' }, bytes: 7 },
     ]);
-    expect(ledger.recent('prod', 9).map(({ name }) => name)).toEqual(['a', 'b', 'c']);
+    expect(ledger.recent('prod', 9).map(({ name }) => name.text)).toEqual(['a', 'b', 'c']);
     ledger.close();
   });
 });

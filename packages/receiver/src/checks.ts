@@ -1,6 +1,7 @@
 import type { Health, HealthCheck } from '@sluice/chassis';
 import type { ReceiverLedger } from '@sluice/ledger';
 import type { ImportQueue } from '@sluice/queue';
+import { terminalText } from '@sluice/ports';
 import type { LinkState } from './link-state.ts';
 import type { MissingBundles } from './missing.ts';
 
@@ -67,7 +68,9 @@ const missingBundles = (channel: string, { missing }: CheckParts): HealthCheck =
     if (list.length === 0) return { status: 'pass', ...seen };
     const shown = list
       .slice(0, 10)
-      .map(({ sequence, name }) => (name === undefined ? String(sequence) : `${String(sequence)} (${name})`))
+      .map(({ sequence, name }) =>
+        name === undefined ? String(sequence) : `${String(sequence)} (${terminalText(name)})`,
+      )
       .join(', ');
     const output = `sequences ${shown} of channel ${channel} have not arrived; a later pass brings them`;
     return { status: 'warn', ...seen, output };

@@ -1,5 +1,6 @@
 import type { Logger } from '@sluice/base';
 import type { MissingBundle, ReceiverLedger } from '@sluice/ledger';
+import { jsonText } from '@sluice/ports';
 
 /** Missing sequence numbers named of one channel. */
 export const MISSING_SHOWN = 100;
@@ -27,7 +28,8 @@ export class MissingBundles {
     for (const [sequence, bundle] of now) {
       const known = before.get(sequence);
       if (known !== undefined && known.bundle === bundle.bundle) continue;
-      const { bundle: id, name: release, bytes } = bundle;
+      const { bundle: id, name, bytes } = bundle;
+      const release = name === undefined ? undefined : jsonText(name);
       this.#logger.warn(
         { channel, sequence, bundle: id, release, bytes },
         known === undefined

@@ -251,7 +251,9 @@ function statusOf({ ledger, link, outbox, pipeline, missing, channels }: StatusP
         releaseSignatures: policy?.releaseSignatures,
         heartbeat: link.heartbeatOf(name),
         missing: missing.of(name).map(({ sequence }) => sequence),
-        missingBundles: missing.of(name),
+        missingBundles: missing
+          .of(name)
+          .map((bundle) => ({ ...bundle, ...(bundle.name === undefined ? {} : { name: jsonText(bundle.name) }) })),
       };
     }),
     open: pipeline.open.map(({ transport, whole }) => ({

@@ -1,16 +1,11 @@
 import { encodeHistory, HISTORY_BUNDLES } from '@sluice/bundle';
 import type { SenderLedger } from '@sluice/ledger';
-import type { Digest } from '@sluice/ports';
+import { type Digest, jsonText } from '@sluice/ports';
 import { sha256Digest, signEnvelope, type Signer } from '@sluice/trust';
 import type { ToTransmit } from './transmit/messages.ts';
 
 /** A history goes out with every so many heartbeats, and with the first after a bundle was sealed. */
 export const HISTORY_EVERY = 10;
-
-/** Longest name of a bundle in a history: a list must stay short. */
-const NAME_CHARACTERS = 100;
-
-const shortened = (name: string): string => name.slice(0, NAME_CHARACTERS).replace(/[\uD800-\uDBFF]$/, '');
 
 export interface BeatParts {
   readonly ledger: SenderLedger;
@@ -59,7 +54,7 @@ export class Beats {
     const bundles = recent.map(({ id: bundle, sequence, name, bytes }) => ({
       sequence,
       bundle,
-      name: shortened(name),
+      name: jsonText(name),
       bytes,
     }));
     const body = signEnvelope(encodeHistory({ channel, bundles }), [signer]);
