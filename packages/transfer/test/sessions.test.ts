@@ -1,8 +1,10 @@
 // Sessions and channels on the receiving side (docs/PROTOCOL.md S-1 to S-4, A-2).
 import { makeTsi } from '@sluice/alc';
-import { spoolKey } from '@sluice/transfer';
+import { createCodec } from '@sluice/fec';
+import { DEFAULT_LIMITS, spoolKey } from '@sluice/transfer';
 import { describe, expect, it } from 'vitest';
-import { CLEAN, digestOf, Pair } from '../../testkit/src/index.ts';
+import { CLEAN, digestOf, Pair, testKeys } from '../../testkit/src/index.ts';
+import { ChannelState } from '../src/receive/session.ts';
 import { Bench, E, HEARTBEAT, NTP, SECOND, TSI, WAYS } from './bench.ts';
 
 const LINGER = 5 * SECOND;
@@ -242,5 +244,46 @@ describe('an object that was forgotten', () => {
     expect(bench.eventsOf('margin')).toHaveLength(1);
     bench.spool.complete.add(key);
     expect(bench.sendAll(bench.symbols(object))).toEqual(new Array(30).fill('surplus'));
+  });
+
+  it.each(WAYS)('is asked for anew by every TOI that it has, in each session, and no other object is, %s', (way) => {
+    const bench = new Bench({ way });
+    const [object, other] = [bench.object(640), bench.object(640)];
+    bench.announce([object, other]);
+    const again = { ...object, toi: bench.nextToi() };
+    bench.announce([again]);
+    const later = { ...object, toi: bench.nextToi() };
+    bench.announce([later], { tsi: TSI + 1 });
+    const key = spoolKey(bench.info(object));
+    bench.machine.forget('lab', key);
+    expect(bench.eventsOf('object')).toHaveLength(2);
+    expect(bench.sendAll(bench.block(object, 0, [0]))).toEqual(['accepted']);
+    bench.machine.forget('prod', key);
+    bench.spool.complete.add(key);
+    expect(bench.sendAll(bench.block(object, 0, [1]))).toEqual(['surplus']);
+    expect(bench.sendAll(bench.block(again, 0, [2]))).toEqual(['surplus']);
+    expect(bench.send(bench.symbols(later, { tsi: TSI + 1 })[3]!)).toBe('surplus');
+    expect(bench.sendAll(bench.block(other, 0, [0]))).toEqual(['accepted']);
+    // Complete, and of another channel than the one that is told to forget it: the spool is not asked.
+    const complete = bench.object(640);
+    bench.spool.complete.add(spoolKey(bench.info(complete)));
+    bench.announce([complete]);
+    bench.spool.complete.clear();
+    bench.machine.forget('lab', spoolKey(bench.info(complete)));
+    expect(bench.sendAll(bench.block(complete, 0, [0]))).toEqual(['surplus']);
+  });
+
+  it('is found by its key, among any number of TOIs, as long as one stands for it', () => {
+    const bench = new Bench({});
+    const channel = new ChannelState(testKeys(['prod'])[0]!, createCodec(), DEFAULT_LIMITS);
+    const objects = Array.from({ length: 20 }, () => bench.info(bench.object(640)));
+    const keyOf = (i: number): string => spoolKey(objects[i]!);
+    for (const [i, info] of [...objects, ...objects].entries()) channel.name(i + 1, { type: 'complete', info }, 30);
+    expect([...channel.toisOf(keyOf(0))]).toEqual([21]);
+    expect([...channel.toisOf(keyOf(9))]).toEqual([30]);
+    expect([...channel.toisOf(keyOf(10))]).toEqual([11, 31]);
+    for (let toi = 100; toi < 120; toi += 1) channel.name(toi, { type: 'complete', info: objects[19]! }, 30);
+    expect([...channel.toisOf(keyOf(0))]).toEqual([]);
+    expect([...channel.toisOf(keyOf(19))]).toHaveLength(21);
   });
 });

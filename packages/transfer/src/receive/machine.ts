@@ -17,9 +17,9 @@ import { Arena } from '@sluice/wasm';
 import { HOST, PLACE, ReceiveKernel } from './kernel.ts';
 import type { ReceivingObject } from './object.ts';
 import { Placement } from './placement.ts';
-import { type ChannelState, ReceiveSession, type ToiEntry } from './session.ts';
+import { type ChannelState, infoOf, ReceiveSession } from './session.ts';
 import { Stopwatch } from '../stopwatch.ts';
-import { RECEIVE_STOPS, receiveArenaBytes, type ReceiveStop, spoolKey } from './types.ts';
+import { RECEIVE_STOPS, receiveArenaBytes, type ReceiveStop } from './types.ts';
 import type { ReceiveCounters, ReceiveLimits, ReceiveParts } from './types.ts';
 import { ReplayWindow, WINDOW_BYTES } from './window.ts';
 
@@ -212,17 +212,10 @@ export class ReceiveMachine {
   /** Drops objects, whole or not, and that any was complete: what comes of them later is asked of the spool anew. */
   forget(channel: string, ...keys: readonly string[]): void {
     for (const key of keys) this.#placement.take(channel, key);
-    const dropped = new Set(keys);
-    for (const { channel: state, toi, entry } of this.#entries()) {
-      if (entry.type !== 'object' && entry.type !== 'complete') continue;
-      const info = entry.type === 'object' ? entry.object.info : entry.info;
-      if (info.channel === channel && dropped.has(spoolKey(info))) state.tois.set(toi, { type: 'refused', info });
-    }
-  }
-
-  *#entries(): Generator<{ readonly channel: ChannelState; readonly toi: number; readonly entry: ToiEntry }> {
     for (const session of this.#sessions.values()) {
-      for (const channel of session.channels) for (const [toi, entry] of channel.tois) yield { channel, toi, entry };
+      for (const state of session.channels) {
+        if (state.key.channel === channel) for (const key of keys) refuse(state, key);
+      }
     }
   }
 
@@ -324,5 +317,14 @@ export class ReceiveMachine {
     if (fdt.symbolBytes !== datagram.length - HEADER_BYTES) return 'bad-fti';
     for (const file of fdt.files) this.#placement.name(session, channel, fdt, file);
     return 'accepted';
+  }
+}
+
+/** What an object's TOIs stand for is asked of the spool anew with the next symbol. */
+function refuse(channel: ChannelState, key: string): void {
+  for (const toi of channel.toisOf(key)) {
+    const entry = channel.tois.get(toi);
+    if (entry?.type === 'object' || entry?.type === 'complete')
+      channel.tois.set(toi, { type: 'refused', info: infoOf(entry) });
   }
 }

@@ -2,7 +2,7 @@ import type { Authenticator, LinkKey } from '@sluice/ports';
 import type { Codec } from '@sluice/fec';
 import { FdtAssembler } from './fdt.ts';
 import type { ReceivingObject } from './object.ts';
-import type { ObjectInfo, ReceiveLimits } from './types.ts';
+import { type ObjectInfo, type ReceiveLimits, spoolKey } from './types.ts';
 import { ReplayWindow } from './window.ts';
 
 /** What a TOI stands for: an object being received, one that is complete already, or a heartbeat. */
@@ -11,6 +11,9 @@ export type ToiEntry =
   | { readonly type: 'complete'; readonly info: ObjectInfo }
   | { readonly type: 'refused'; readonly info: ObjectInfo }
   | { readonly type: 'heartbeat'; readonly info: ObjectInfo; done: boolean };
+
+/** The object that a TOI stands for, whatever became of it. */
+export const infoOf = (entry: ToiEntry): ObjectInfo => (entry.type === 'object' ? entry.object.info : entry.info);
 
 /** An authenticated symbol whose TOI no FDT Instance has named yet. */
 export interface WaitingSymbol {
@@ -58,6 +61,8 @@ export class ChannelState {
   readonly fdts: FdtAssembler;
   readonly waiting: WaitingSymbols;
   readonly tois = new Map<number, ToiEntry>();
+  /** By spool key: the TOIs of an object, one for each pass that still is remembered. */
+  readonly #byKey = new Map<string, Set<number>>();
 
   constructor(key: LinkKey, codec: Codec, limits: ReceiveLimits) {
     this.key = key;
@@ -68,9 +73,28 @@ export class ChannelState {
   /** Names a TOI; the oldest one is forgotten when there are too many, and what it stood for is given back. */
   name(toi: number, entry: ToiEntry, limit: number): ToiEntry | undefined {
     const oldest = this.tois.size >= limit ? this.tois.entries().next().value : undefined;
-    if (oldest !== undefined) this.tois.delete(oldest[0]);
+    if (oldest !== undefined) this.#unname(...oldest);
     this.tois.set(toi, entry);
+    if (entry.type === 'heartbeat') return oldest?.[1];
+    const key = spoolKey(infoOf(entry));
+    const others = this.#byKey.get(key);
+    if (others === undefined) this.#byKey.set(key, new Set([toi]));
+    else others.add(toi);
     return oldest?.[1];
+  }
+
+  /** The TOIs that stand for an object: no other is looked at. */
+  toisOf(key: string): Iterable<number> {
+    return this.#byKey.get(key) ?? [];
+  }
+
+  #unname(toi: number, entry: ToiEntry): void {
+    this.tois.delete(toi);
+    if (entry.type === 'heartbeat') return;
+    const key = spoolKey(infoOf(entry));
+    const others = this.#byKey.get(key);
+    others?.delete(toi);
+    if (others?.size === 0) this.#byKey.delete(key);
   }
 }
 
