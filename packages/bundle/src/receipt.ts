@@ -1,5 +1,6 @@
 import type { Digest, Result } from '@sluice/ports';
 import { countAt, digestAt, fail, listAt, literalAt, objectAt, reading, textAt } from './fields.ts';
+import type { JsonValue } from './json.ts';
 import { encodeStatement, readStatement } from './statement.ts';
 
 export const RECEIPT_RESULTS = ['imported', 'refused', 'failed'] as const;
@@ -19,13 +20,15 @@ export interface Receipt {
     readonly digest: Digest;
     readonly sites: readonly { readonly site: string; readonly digest: Digest }[];
   }[];
+  /** Where `artifacts` are too many to come along: a receipt of the same bundle and result that lists them, in the store. */
+  readonly full?: { readonly digest: Digest; readonly size: number; readonly artifacts: number };
   /** Importer time, Unix seconds. */
   readonly seconds: number;
 }
 
 /** The receipt in its one spelling (B-13), whatever the order of the keys in `receipt`. */
 export function encodeReceipt(receipt: Receipt): Uint8Array {
-  const { bundle, channel, sequence, result, code, artifacts, seconds } = receipt;
+  const { bundle, channel, sequence, result, code, artifacts, full, seconds } = receipt;
   return encodeStatement('receipt', [{ name: 'bundle', digest: bundle }], {
     channel,
     sequence,
@@ -36,6 +39,7 @@ export function encodeReceipt(receipt: Receipt): Uint8Array {
       digest,
       sites: sites.map(({ site, digest: there }) => ({ site, digest: there })),
     })),
+    ...(full === undefined ? {} : { full: { digest: full.digest, size: full.size, artifacts: full.artifacts } }),
     seconds,
   });
 }
@@ -46,7 +50,7 @@ export function parseReceipt(payload: Uint8Array): Result<Receipt> {
     const { subject, predicate } = readStatement(payload, 'receipt');
     const [bundle] = subject;
     if (bundle === undefined || subject.length !== 1) return fail('statement-malformed', 'a receipt has one subject');
-    const keys = ['channel', 'sequence', 'result', 'code', 'artifacts', 'seconds'];
+    const keys = ['channel', 'sequence', 'result', 'code', 'artifacts', 'full', 'seconds'];
     const fields = objectAt(predicate, 'predicate', keys);
     return {
       bundle: bundle.digest,
@@ -67,7 +71,20 @@ export function parseReceipt(payload: Uint8Array): Result<Receipt> {
           }),
         };
       }),
+      ...fullAt(fields.full),
       seconds: countAt(fields.seconds, 'seconds'),
     };
   });
+}
+
+function fullAt(value: JsonValue | undefined): Pick<Receipt, 'full'> {
+  if (value === undefined) return {};
+  const { digest, size, artifacts } = objectAt(value, 'full', ['digest', 'size', 'artifacts']);
+  return {
+    full: {
+      digest: digestAt(digest, 'full.digest'),
+      size: countAt(size, 'full.size', 1),
+      artifacts: countAt(artifacts, 'full.artifacts', 1),
+    },
+  };
 }

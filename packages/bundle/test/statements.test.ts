@@ -260,7 +260,9 @@ describe('receipt', () => {
   const bytes = encodeReceipt(RECEIPT);
 
   it('reads what it wrote, also of a bundle that was refused', () => {
-    for (const receipt of [RECEIPT, { ...RECEIPT, result: 'refused' as const, code: 'chain-mismatch', artifacts: [] }])
+    const refused = { ...RECEIPT, result: 'refused' as const, code: 'chain-mismatch', artifacts: [] };
+    const elsewhere = { ...RECEIPT, artifacts: [], full: { digest: `sha256:${HEX}` as const, size: 1, artifacts: 7 } };
+    for (const receipt of [RECEIPT, refused, elsewhere])
       expect(valueOf(parseReceipt(encodeReceipt(receipt)))).toEqual(receipt);
   });
 
@@ -271,6 +273,19 @@ describe('receipt', () => {
     ['a site without name', 'statement-malformed', '"site":"a"', '"site":""'],
     ['two subjects', 'statement-malformed', '"subject":[', `"subject":[{"name":"x","digest":{"sha256":"${HEX}"}},`],
     ['sequence 0', 'statement-malformed', '"sequence":12', '"sequence":0'],
+    [
+      'another receipt of nothing',
+      'statement-malformed',
+      '"seconds":',
+      `"full":{"digest":"sha256:${HEX}","size":0,"artifacts":1},"seconds":`,
+    ],
+    [
+      'another receipt by a name',
+      'statement-malformed',
+      '"seconds":',
+      '"full":{"digest":"x","size":1,"artifacts":1},"seconds":',
+    ],
+    ['another key in `full`', 'json-unknown-key', '"seconds":', '"full":{"path":"x"},"seconds":'],
   ]);
 });
 

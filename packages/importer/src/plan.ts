@@ -1,6 +1,7 @@
 import { type Artifact, cosignTag, parseManifest } from '@sluice/bundle';
 import { type BundleCode, type Digest, ok, refuse, type Result } from '@sluice/ports';
 import { type PushSource, readStored } from '@sluice/registry';
+import { type Ordered, subjectsFirst } from './order.ts';
 
 export interface OciArtifact extends Artifact {
   readonly mediaType: string;
@@ -30,7 +31,7 @@ export async function makePlan(
   source: PushSource,
   canDeliverFiles: boolean,
 ): Promise<Result<Plan, PlanRefusal>> {
-  const oci: { readonly artifact: OciArtifact; readonly subjects: readonly Digest[] }[] = [];
+  const oci: Ordered<OciArtifact>[] = [];
   const files: FileArtifact[] = [];
   for (const artifact of artifacts) {
     const { name, type, mediaType, target } = artifact;
@@ -73,22 +74,4 @@ async function subjectsOf(artifact: OciArtifact, source: PushSource): Promise<Re
   const tagged = artifact.target.tags.flatMap((tag) => cosignTag(tag)?.subject ?? []);
   const { subject } = document.value;
   return ok(subject === undefined ? tagged : [subject.digest, ...tagged]);
-}
-
-function subjectsFirst(
-  artifacts: readonly { readonly artifact: OciArtifact; readonly subjects: readonly Digest[] }[],
-): readonly OciArtifact[] {
-  const sorted: OciArtifact[] = [];
-  let left = artifacts;
-  while (left.length > 0) {
-    const waiting = new Set(left.map(({ artifact }) => artifact.digest));
-    const isFree = ({ artifact, subjects }: (typeof left)[number]): boolean =>
-      subjects.every((subject) => subject === artifact.digest || !waiting.has(subject));
-    const free = left.filter(isFree);
-    // Tags may name each other in a circle, digests cannot: then any order is as good.
-    const next = free.length > 0 ? free : left;
-    sorted.push(...next.map(({ artifact }) => artifact));
-    left = left.filter((each) => !next.includes(each));
-  }
-  return sorted;
 }

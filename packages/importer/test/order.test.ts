@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { Artifact } from '@sluice/bundle';
 import { type Digest, type OperationalCode, OperationalError } from '@sluice/ports';
 import { RegistryError } from '@sluice/registry';
+import { subjectsFirst } from '../src/order.ts';
 import { makePlan } from '../src/plan.ts';
 import { classOf, paceOf } from '../src/retry.ts';
 import { imageArtifact, OpenStore } from './world.ts';
@@ -65,6 +66,29 @@ describe('order of a release', () => {
       { ...b, target: { repository: 'p/r', tags: [tag(a), tag(b)] } },
     ];
     expect(await chain.order(x, y)).toEqual(['a', 'b']);
+  });
+
+  it('looks at each artifact a few times, however many there are: a chain in the worst order, and as many about one', () => {
+    const named = (i: number): Digest => `sha256:${String(i).padStart(64, '0')}`;
+    for (const subjectOf of [(i: number) => i - 1, () => 0]) {
+      let looks = 0;
+      const all = Array.from({ length: 5000 }, (_, i) => ({
+        artifact: {
+          number: i,
+          get digest() {
+            looks += 1;
+            return named(i);
+          },
+        },
+        subjects: i === 0 ? [] : [named(subjectOf(i))],
+      }));
+      const order = subjectsFirst(all.toReversed()).map(({ number }) => number);
+      expect(order[0]).toBe(0);
+      const at = new Map(order.map((number, place) => [number, place]));
+      expect(at.size).toBe(all.length);
+      for (let i = 1; i < all.length; i += 1) expect(at.get(i)).toBeGreaterThan(at.get(subjectOf(i)) ?? Infinity);
+      expect(looks).toBeLessThan(10 * all.length);
+    }
   });
 
   it('names the projects, each once', async () => {

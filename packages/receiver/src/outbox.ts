@@ -111,14 +111,14 @@ export class Outbox {
     const receipt = parseReceipt(opened.value.payload);
     if (!receipt.ok)
       return this.#alarm('receipt-malformed', { bundle, code: receipt.error.code }, 'a signed receipt does not parse');
-    const { result, code } = receipt.value;
+    const { result, code, artifacts, full } = receipt.value;
     if (receipt.value.bundle !== bundle)
       return this.#alarm('receipt-forged', { bundle }, 'a receipt in the queue is of another bundle');
     if (ledger.bundle(bundle)?.state === 'imported') return true;
     if (!ledger.recordReceipt(bundle, result === 'imported' ? 'imported' : 'failed', code, envelope))
       return this.#alarm('receipt-forged', { bundle, result }, 'a receipt is of a bundle that was never published');
     this.#distrusted.delete(bundle);
-    if (result === 'imported') logger.info({ bundle, artifacts: receipt.value.artifacts.length }, 'imported');
+    if (result === 'imported') logger.info({ bundle, artifacts: full?.artifacts ?? artifacts.length }, 'imported');
     else this.#alarm('import-refused', { bundle, result, code }, 'the importer did not take the bundle');
     return true;
   }
