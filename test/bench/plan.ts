@@ -39,9 +39,6 @@ const RSS: Partial<Settings> = { rate: 1e9, groupBytes: 64 * MIB };
  */
 export const REPAIR_20: Settings = { ...FAST, fec: { profile: 'explicit', maxBlock: 100, repair: 20 } };
 
-/** A release of 100,000 files has 40 MB: while it is judged the packs come, and nobody vouches for them yet. */
-const MANY_FILES: Settings = { ...FAST, unsignedBytesHeld: GIB };
-
 /** Nets are made when they are first used, and taken away at the end. */
 class Nets {
   readonly #made = new Map<string, Net>();
@@ -138,7 +135,7 @@ export class Plan {
   }
 
   #small(name: string, files: number, more: Partial<SluiceCellOptions> = {}): SluiceCell {
-    return this.#sluice(name, this.#loopback, MANY_FILES, {
+    return this.#sluice(name, this.#loopback, FAST, {
       make: (directory) => makeFiles(directory, files, FILE_BYTES),
       ...more,
     });

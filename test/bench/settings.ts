@@ -11,8 +11,6 @@ export interface Settings {
   readonly groupBytes: number;
   readonly statementLead: string;
   readonly receiveBuffer: number;
-  /** What link keeps of a bundle whose statements are not judged yet. */
-  readonly unsignedBytesHeld: number;
 }
 
 /**
@@ -26,7 +24,6 @@ const COMMON = {
   groupBytes: 16 * MIB,
   statementLead: '20ms',
   receiveBuffer: 128 * MIB,
-  unsignedBytesHeld: 64 * MIB,
 } as const;
 
 export const FAST: Settings = { ...COMMON, fec: { profile: 'fast' }, algorithm: 'AES-256-GMAC' };
@@ -84,7 +81,6 @@ export function apply(
     'receiver.link.receiveBuffer': `${String(settings.receiveBuffer)}B`,
     'receiver.channels.0.maxBytes': '64GiB',
     'receiver.channels.0.maxArtifacts': 200_000,
-    'link.limits.unsignedBytesHeld': `${String(settings.unsignedBytesHeld)}B`,
     'link.keys.0.algorithm': settings.algorithm,
     'link.chunkLog.mode': 'off',
   };

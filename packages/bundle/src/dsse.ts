@@ -1,6 +1,6 @@
-import { ok, refuse, type Result } from '@sluice/ports';
+import { ENVELOPE_BYTES, ok, refuse, type Result } from '@sluice/ports';
 import { decodeBase64, encodeBase64 } from './base64.ts';
-import { isList, isObject, type JsonLimits, onlyKeys, parseJson, STATEMENT_JSON } from './json.ts';
+import { isList, isObject, type JsonLimits, onlyKeys, parseJson } from './json.ts';
 import { concat } from './tar.ts';
 
 /** The one payload type taken (in-toto attestation framework, envelope.md). */
@@ -35,9 +35,6 @@ export function encodeEnvelope({ payload, signatures }: Envelope): Uint8Array {
   };
   return encoder.encode(`${JSON.stringify(document)}\n`);
 }
-
-/** Bytes of the largest envelope: base64 and the frame make it a third larger than its payload. */
-export const ENVELOPE_BYTES = STATEMENT_JSON.bytes * 1.5;
 
 /** An envelope is read before any signature holds, so it gets no more values than its form has room for: 4, and 3 for each signature. */
 const ENVELOPE_JSON: JsonLimits = {

@@ -1,3 +1,4 @@
+export { ENVELOPE_BYTES } from '@sluice/ports';
 export {
   pathFault,
   TAR_BLOCK,
@@ -57,7 +58,6 @@ export {
 export {
   encodeEnvelope,
   type Envelope,
-  ENVELOPE_BYTES,
   IN_TOTO,
   parseEnvelope,
   preAuthEncoding,

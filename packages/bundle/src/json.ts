@@ -1,4 +1,4 @@
-import { ok, refuse, type Result } from '@sluice/ports';
+import { ok, refuse, type Result, STATEMENT_BYTES } from '@sluice/ports';
 import { decodeUtf8 } from './tar.ts';
 
 /** A JSON value. Objects inherit nothing, so no key of a document can be taken for a method. */
@@ -19,7 +19,7 @@ export interface JsonLimits {
 }
 
 /** Limits of our own statements (docs/PROTOCOL.md section 8): room for some 200,000 files, each of which takes 12 values and 300 bytes. */
-export const STATEMENT_JSON: JsonLimits = { bytes: 64 * 2 ** 20, depth: 32, values: 2 ** 22, numbers: 'integers' };
+export const STATEMENT_JSON: JsonLimits = { bytes: STATEMENT_BYTES, depth: 32, values: 2 ** 22, numbers: 'integers' };
 /** Limits of OCI documents: other keys and numbers are theirs to use; a key twice is not. */
 export const FOREIGN_JSON: JsonLimits = { bytes: 4 * 2 ** 20, depth: 64, values: 2 ** 18, numbers: 'any' };
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { BUNDLE_CODES, type Digest, type Result } from '@sluice/ports';
-import { encodeEnvelope, ENVELOPE_BYTES } from '../src/dsse.ts';
+import { BUNDLE_CODES, type Digest, ENVELOPE_BYTES, type Result } from '@sluice/ports';
+import { encodeEnvelope } from '../src/dsse.ts';
 import { encodeReceipt } from '../src/receipt.ts';
 import { type Artifact, encodeRelease } from '../src/release.ts';
 import { encodeTransport, type TransportStatement } from '../src/transport.ts';

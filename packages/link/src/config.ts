@@ -14,6 +14,7 @@ import {
   string,
   withDefault,
 } from '@sluice/base';
+import { ENVELOPE_BYTES } from '@sluice/ports';
 import { parseLinkKey } from '@sluice/trust';
 
 /** Key of one channel on the link (PROTOCOL.md A-2): the same on both sides. */
@@ -78,8 +79,8 @@ export const linkConfig = object('sluice link: the wire-facing half of the isola
       objectBytes: withDefault(bytes('largest object', { min: 1, max: 2 ** 40 }), '64GiB'),
       objects: withDefault(integer('objects followed at once', { min: 16, max: 1_000_000 }), 200_000),
       unsignedBytesHeld: withDefault(
-        bytes('what a channel may spool before a statement allows it', { min: 1_048_576 }),
-        '64MiB',
+        bytes('what a channel may spool before a statement allows it', { min: ENVELOPE_BYTES }),
+        '128MiB',
       ),
       spoolBytes: withDefault(bytes('the whole spool', { min: 1_048_576 }), '64GiB'),
       spoolQueueBytes: withDefault(bytes('blocks waiting to be written', { min: 4_194_304 }), '128MiB'),

@@ -8,6 +8,10 @@ import { LINK_ALARMS, type LinkAlarm } from './errors.ts';
 export const LINK_PROTOCOL = 1;
 /** Most digests in one `allow`. */
 export const ALLOW_DIGESTS = 500;
+/** Bytes of the largest statement (PROTOCOL.md section 8). */
+export const STATEMENT_BYTES = 64 * 2 ** 20;
+/** Bytes of the largest envelope: base64 and the frame make it a third larger than its statement. Link must be able to hold one that nobody vouches for. */
+export const ENVELOPE_BYTES = STATEMENT_BYTES * 1.5;
 
 export type LinkToReceiver =
   | {

@@ -86,7 +86,7 @@ export const senderConfig = object('sluice sender: the staging side', {
       bytes('most bytes of datagrams interleaved together; two such groups are held', { min: 1_048_576, max: 2 ** 30 }),
       '64MiB',
     ),
-    statementLead: withDefault(duration('between the statements and the first blob', { min: 0, max: 60_000 }), '250ms'),
+    statementLead: withDefault(duration('between the statements and the first blob, at least', { min: 0, max: 60_000 }), '250ms'),
     fec: withDefault(
       checked(
         union('FEC profile', 'profile', {

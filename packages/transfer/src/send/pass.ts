@@ -3,7 +3,14 @@ import { type BlockRef, blocksOf, type Framer, symbolsOf } from './framer.ts';
 import { interleave, shortestAirtime, shortestSpacing } from './order.ts';
 import { BURST_NS } from './pacer.ts';
 import type { SendSession } from './session.ts';
-import { NS_PER_MS, type PassOrder, type SendObject, type SendParts, type SendSettings } from './types.ts';
+import {
+  NS_PER_MS,
+  type PassOrder,
+  type SendObject,
+  type SendParts,
+  type SendSettings,
+  statementLeadNs,
+} from './types.ts';
 
 /** FDT Instances are good for a day of sender time; heartbeats' for a minute. */
 export const FDT_LIFE_SECONDS = 86_400;
@@ -86,6 +93,8 @@ interface Member {
   readonly fdt: OnAirFdt;
 }
 
+const bytesOf = (objects: readonly SendObject[]): number => objects.reduce((sum, { size }) => sum + size, 0);
+
 /** Stops 3 to 6 of one pass, in order: statements twice, quiet, groups of blobs, statements once more. */
 export class Pass {
   readonly order: PassOrder;
@@ -98,18 +107,18 @@ export class Pass {
     this.order = order;
     this.#session = session;
     this.#with = parts;
-    this.totalBytes = order.objects.reduce((sum, object) => sum + object.size, 0);
+    this.totalBytes = bytesOf(order.objects);
   }
 
   *steps(): Generator<Step> {
-    const { pass } = this.order;
+    const { pass, statements, objects } = this.order;
     const { settings } = this.#with;
     for (let sending = 0; sending < STATEMENT_SENDINGS - 1; sending += 1) {
       yield* this.#statements(pass * STATEMENT_SENDINGS + sending);
     }
-    if (this.order.objects.length > 0) {
-      yield { type: 'quiet', ns: settings.statementLeadMs * NS_PER_MS };
-      yield* this.#grouped(this.order.objects, pass);
+    if (objects.length > 0) {
+      yield { type: 'quiet', ns: statementLeadNs(settings, bytesOf(statements)) };
+      yield* this.#grouped(objects, pass);
     }
     yield* this.#statements(pass * STATEMENT_SENDINGS + STATEMENT_SENDINGS - 1);
   }
