@@ -63,6 +63,9 @@ export class LinkPipeline {
         );
         parts.toReceiver(objectMessage(entry, path));
       },
+      onGrown: (entry, path, bytes) => {
+        parts.toReceiver({ ...objectMessage(entry, path), type: 'grown', bytes });
+      },
       onLost: ({ channel, key }) => {
         this.machine.forget(channel, key);
       },
@@ -211,7 +214,7 @@ export class LinkPipeline {
   }
 }
 
-const objectMessage = ({ channel, key, info }: SpoolEntry, path: string): LinkToReceiver => ({
+const objectMessage = ({ channel, key, info }: SpoolEntry, path: string): LinkToReceiver & { type: 'object' } => ({
   type: 'object',
   channel,
   key,

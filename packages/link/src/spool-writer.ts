@@ -5,6 +5,7 @@ import type { LinkAlarm } from '@sluice/ports';
 import type { SpoolEntry } from './spool.ts';
 import { SpoolFile, writeAll } from './spool-file.ts';
 import type { SpoolState } from './spool-names.ts';
+import { WrittenPrefix } from './written-prefix.ts';
 
 export interface BlockWrite {
   readonly entry: SpoolEntry;
@@ -25,6 +26,8 @@ export interface LostBlock {
 export interface WriterParts {
   readonly path: (entry: SpoolEntry, state: SpoolState) => string;
   readonly onWhole: (entry: SpoolEntry) => void;
+  /** The first `bytes` bytes are in the file of an object that is not whole, and stay as they are; with 0 they may not. */
+  readonly onGrown: (entry: SpoolEntry, bytes: number) => void;
   readonly onLost: (entry: SpoolEntry, lost: readonly LostBlock[]) => void;
   readonly onAlarm: (code: LinkAlarm, detail: string) => void;
 }
@@ -34,6 +37,14 @@ const OPEN_FILES = 64;
 const FILE_MODE = 0o660;
 /** How often blocks of objects that are not whole yet are synced. */
 const SYNC_MS = 250;
+/** A file is told of when it has grown by so much, bytes. */
+const GROWN_BYTES = 4 * 1024 * 1024;
+
+/** What of a file can be read by now, and what was said of it. */
+interface Growth {
+  readonly prefix: WrittenPrefix;
+  told: number;
+}
 
 const isFull = (error: unknown): boolean => {
   const { code } = error as NodeJS.ErrnoException;
@@ -60,6 +71,8 @@ export class SpoolWriter {
   #waiting: BlockWrite[] = [];
   /** Written, and not synced yet. */
   readonly #unsynced = new Map<SpoolEntry, LostBlock[]>();
+  /** Of objects that are not whole; undefined for one that lost what it had: nothing is said of it any more. */
+  readonly #growing = new Map<SpoolEntry, Growth | undefined>();
   /** Runs between rounds, so that a file is never removed while it is written. */
   #chores: (() => Promise<void>)[] = [];
   #queued = 0;
@@ -148,13 +161,14 @@ export class SpoolWriter {
       const write = async (piece: Piece): Promise<void> => {
         try {
           await file.write(piece.bytes, piece.offset);
-          this.#written(entry, piece.blocks);
+          this.#written(entry, piece);
         } catch (error) {
           failed(piece, error);
         }
         this.#release(piece);
       };
       await Promise.all(pieces.splice(0).map(write));
+      this.#tell(entry);
     } catch (error) {
       for (const piece of pieces) failed(piece, error);
     } finally {
@@ -168,11 +182,21 @@ export class SpoolWriter {
     for (const release of releases) release();
   }
 
-  #written(entry: SpoolEntry, blocks: readonly LostBlock[]): void {
+  #written(entry: SpoolEntry, { bytes, offset, blocks }: Piece): void {
+    if (!this.#growing.has(entry)) this.#growing.set(entry, { prefix: new WrittenPrefix(), told: 0 });
+    this.#growing.get(entry)?.prefix.add(offset, bytes.length);
     const unsynced = this.#unsynced.get(entry) ?? [];
     unsynced.push(...blocks);
     this.#unsynced.set(entry, unsynced);
     for (const { length } of blocks) this.#unsyncedBytes += length;
+  }
+
+  /** Who reads behind the writes hears how far it may. */
+  #tell(entry: SpoolEntry): void {
+    const growth = this.#growing.get(entry);
+    if (growth === undefined || growth.prefix.end - growth.told < GROWN_BYTES) return;
+    growth.told = growth.prefix.end;
+    this.#parts.onGrown(entry, growth.told);
   }
 
   /** Makes what was written of an object durable, then its bits or its name. */
@@ -196,6 +220,8 @@ export class SpoolWriter {
 
   /** Blocks that are not on disk, or not surely, are wanted again. */
   #lose(entry: SpoolEntry, blocks: readonly LostBlock[], error: unknown): void {
+    if ((this.#growing.get(entry)?.told ?? 0) > 0) this.#parts.onGrown(entry, 0);
+    this.#growing.set(entry, undefined);
     this.#parts.onLost(entry, blocks);
     this.#parts.onAlarm(isFull(error) ? 'spool-full' : 'spool-io', (error as Error).message);
   }
@@ -210,6 +236,7 @@ export class SpoolWriter {
 
   async #finish(entry: SpoolEntry): Promise<void> {
     await this.#shut(entry);
+    this.#growing.delete(entry);
     const whole = this.#parts.path(entry, 'whole');
     await rename(this.#parts.path(entry, 'part'), whole);
     await syncDirectory(dirname(whole));
@@ -258,6 +285,7 @@ export class SpoolWriter {
 
   async #erase(entry: SpoolEntry, leave: 'done' | undefined): Promise<void> {
     await this.#shut(entry);
+    this.#growing.delete(entry);
     const marked = leave === undefined || (await this.#mark(entry, leave));
     for (const state of ['part', 'map', 'whole'] as const) await rm(this.#parts.path(entry, state), { force: true });
     // Without a mark the object is gathered once more, which costs time alone.

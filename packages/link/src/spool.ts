@@ -35,6 +35,8 @@ export interface SpoolEntry {
 export interface SpoolEvents {
   /** All blocks are on disk, synced, under the final name. */
   readonly onWhole: (entry: SpoolEntry, path: string) => void;
+  /** The first `bytes` bytes of one that is not whole are in the file, and stay as they are; with 0 they may not. */
+  readonly onGrown: (entry: SpoolEntry, path: string, bytes: number) => void;
   /** Blocks that were taken could not be written, or had to make room: they are wanted again. */
   readonly onLost: (entry: SpoolEntry) => void;
   readonly onAlarm: (code: LinkAlarm, detail: string) => void;
@@ -69,6 +71,9 @@ export class FileSpool implements SpoolPort {
       onWhole: (entry) => {
         entry.state = 'whole';
         events.onWhole(entry, this.path(entry, 'whole'));
+      },
+      onGrown: (entry, bytes) => {
+        events.onGrown(entry, this.path(entry, 'part'), bytes);
       },
       onLost: (entry, lost) => {
         // One that went meanwhile is not counted any more.

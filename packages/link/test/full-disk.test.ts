@@ -11,10 +11,10 @@ const SMALL = 512 * 1024;
 const INODES = 20;
 
 describe.skipIf(!isRoot)(`a spool on a full disk${isRoot ? '' : ': mounting needs root'}`, () => {
-  /** A file system of 512 KiB. */
-  function small(options = ''): string {
+  /** A file system of 512 KiB, or of another size. */
+  function small(options = '', size = SMALL): string {
     const root = scratch();
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${SMALL}${options}`, 'tmpfs', root]);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}${options}`, 'tmpfs', root]);
     onTestFinished(() => {
       execFileSync('umount', ['-l', root]);
     });
@@ -47,6 +47,23 @@ describe.skipIf(!isRoot)(`a spool on a full disk${isRoot ? '' : ': mounting need
     hand(told.spool, info, bytes, (sbn) => ((stored[sbn >>> 3] ?? 0) & (1 << (sbn & 7))) === 0);
     await until(() => told.whole.length === 1);
     expect(told.contents()).toEqual([info.digest]);
+  });
+
+  it('takes back what it said of an object that lost some of it, and says no more of it until it is whole', async () => {
+    const room = 6 * 2 ** 20;
+    const told = new Told(small('', room), { unsignedBytesHeld: 2 * room });
+    const bytes = bytesOf('growing', 6000 * BLOCK_BYTES);
+    const info = objectOf(bytes);
+    told.take(info, bytes, (sbn) => sbn < 4000);
+    await until(() => told.grown.length > 0 && told.spool.queuedBytes === 0);
+    expect(told.grown.at(-1)?.bytes).toBeGreaterThan(0);
+    told.take(info, bytes, (sbn) => sbn >= 4000);
+    await until(() => told.lost.length > 0 && told.spool.queuedBytes === 0);
+    expect(told.grown.at(-1)?.bytes).toBe(0);
+    const { length } = told.grown;
+    told.take(info, bytes, (sbn) => sbn % 2 === 0);
+    await until(() => told.spool.queuedBytes === 0);
+    expect(told.grown).toHaveLength(length);
   });
 
   it('lets whole objects be taken, which makes the room', async () => {

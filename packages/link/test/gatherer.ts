@@ -11,7 +11,12 @@ const bytes = bytesOf('gathered', Number(size));
 const info = objectOf(bytes);
 const { blocks } = partition(info.size, info.symbolBytes, info.maxBlock);
 const fail = (): void => process.exit(1);
-const spool = new FileSpool(root, ['prod'], LIMITS, { onWhole: fail, onLost: fail, onAlarm: fail });
+const spool = new FileSpool(root, ['prod'], LIMITS, {
+  onWhole: fail,
+  onGrown: () => undefined,
+  onLost: fail,
+  onAlarm: fail,
+});
 const opened = spool.open(info);
 if (typeof opened === 'string') throw new Error(opened);
 const order = Array.from({ length: blocks - 1 }, (_, sbn) => sbn).filter((sbn) => !bit(opened.stored, sbn));

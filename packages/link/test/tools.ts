@@ -18,12 +18,15 @@ export function scratch(): string {
 export class Told {
   readonly spool: FileSpool;
   readonly whole: { readonly entry: SpoolEntry; readonly path: string }[] = [];
+  readonly grown: { readonly key: string; readonly bytes: number; readonly there: Buffer }[] = [];
   readonly lost: string[] = [];
   readonly alarms: string[] = [];
 
   constructor(root: string, limits: Partial<SpoolLimits> = {}) {
     const events = {
       onWhole: (entry: SpoolEntry, path: string) => this.whole.push({ entry, path }),
+      onGrown: ({ key }: SpoolEntry, path: string, bytes: number) =>
+        this.grown.push({ key, bytes, there: bytes === 0 ? Buffer.of() : readFileSync(path).subarray(0, bytes) }),
       onLost: ({ key }: SpoolEntry) => this.lost.push(key),
       onAlarm: (code: string) => this.alarms.push(code),
     };

@@ -12,6 +12,11 @@ it('a channel with two keys keeps what it has over a restart', async () => {
   await until(() => before.whole.length === 1);
   await before.spool.close();
   const none = (): void => undefined;
-  const after = new FileSpool(root, ['prod', 'prod'], LIMITS, { onWhole: none, onLost: none, onAlarm: none });
+  const after = new FileSpool(root, ['prod', 'prod'], LIMITS, {
+    onWhole: none,
+    onGrown: none,
+    onLost: none,
+    onAlarm: none,
+  });
   expect([...after.whole()].map(({ path }) => digestOf(readFileSync(path)))).toEqual([digestOf(bytes)]);
 });

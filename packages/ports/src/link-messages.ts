@@ -36,6 +36,20 @@ export type LinkToReceiver =
       /** Absolute path. */
       readonly path: string;
     }
+  /**
+   * The first `bytes` bytes of an object that is not whole are in its file and stay as they are, not synced: who wants it
+   * may hash behind the writes. 0 takes back what was said: they may not stay. May be lost.
+   */
+  | {
+      readonly type: 'grown';
+      readonly channel: string;
+      readonly key: string;
+      readonly digest: Digest;
+      readonly size: number;
+      readonly contentType: string;
+      readonly path: string;
+      readonly bytes: number;
+    }
   /** How far an object is. */
   | {
       readonly type: 'progress';
@@ -95,6 +109,7 @@ const counts = (value: unknown): value is Readonly<Record<string, number>> =>
 const FROM_LINK: Readonly<Record<LinkToReceiver['type'], Readonly<Record<string, (value: unknown) => boolean>>>> = {
   hello: { protocol: count, tsi: count, io: text, receiveBuffer: count },
   object: { channel: text, key: text, digest: isDigest, size: count, contentType: text, path: text },
+  grown: { channel: text, key: text, digest: isDigest, size: count, contentType: text, path: text, bytes: count },
   progress: { channel: text, digest: isDigest, size: count, blocks: count, stored: count },
   heartbeat: { channel: text, tsi: count, senderNtp: count, body: text },
   margin: { channel: text, digest: isDigest, worst: count, recovered: count },

@@ -17,7 +17,7 @@ import { Inventory, type SpooledObject } from './inventory.ts';
 import { lookInStore, type OpenBundle, OpenBundles } from './open-bundles.ts';
 import { storeBundle } from './publish.ts';
 import type { SpoolChecks } from './spool/checks.ts';
-import { isSpoolPath, readSpooled } from './spooled.ts';
+import { liesInSpool, readSpooled } from './spooled.ts';
 import type { Quarantine } from './quarantine.ts';
 import { leaveFor, STATEMENT_TYPE, versionsOf, whyNotTransport } from './statements.ts';
 import { Turns } from './turns.ts';
@@ -83,11 +83,7 @@ export class ReceiverPipeline {
   /** A whole object lies in the spool. */
   async object(object: SpooledObject): Promise<void> {
     if (!this.#parts.channels.has(object.channel)) return;
-    if (!isSpoolPath(object)) {
-      const { channel, digest, path } = object;
-      this.#parts.logger.error({ channel, object: digest, path }, 'link names a file that is none of its spool');
-      return;
-    }
+    if (!liesInSpool(object, 'whole', this.#parts.logger)) return;
     this.#inventory.add(object);
     if (object.contentType === STATEMENT_TYPE) await this.#judge(object);
     else {
@@ -96,6 +92,13 @@ export class ReceiverPipeline {
       for (const bundle of wanting) this.#proceed(bundle);
       if (wanting.length === 0 && this.#open.late(object.channel, object.digest)) this.#settle(object);
     }
+  }
+
+  /** An object that is not whole has `bytes` bytes by now, which stay as they are; with 0 what it had does not. */
+  grown(object: SpooledObject, bytes: number): void {
+    if (!liesInSpool(object, 'part', this.#parts.logger)) return;
+    if (bytes === 0) this.#parts.checks.drop(object);
+    else if (object.contentType !== PACK_TYPE && this.#isWanted(object)) this.#parts.checks.follow(object, bytes);
   }
 
   /** Resolves when all that was under way is settled. */
@@ -222,10 +225,13 @@ export class ReceiverPipeline {
 
   /** Begins to hash an object that is wanted, while others still come. What is wrong with it shows when the bundle is whole. */
   #prepare(object: SpooledObject): void {
-    const { channel, digest, contentType } = object;
+    if (this.#isWanted(object)) this.#parts.checks.begin(object, object.contentType === PACK_TYPE);
+  }
+
+  /** True for what a bundle whose statements hold lists, and the store has not. */
+  #isWanted({ channel, digest }: SpooledObject): boolean {
     const wanting = this.#open.wanting(channel, digest);
-    const isWanted = wanting.some(({ release, stored }) => release !== undefined && !stored.has(digest));
-    if (isWanted) this.#parts.checks.begin(object, contentType === PACK_TYPE);
+    return wanting.some(({ release, stored }) => release !== undefined && !stored.has(digest));
   }
 
   #spooled(channel: string, digest: Digest): boolean {

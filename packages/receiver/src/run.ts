@@ -216,6 +216,9 @@ async function handle(
       missing.look(message.channel);
       break;
     }
+    case 'grown':
+      pipeline.grown(message, message.bytes);
+      break;
     case 'progress':
       link.progress(message);
       break;

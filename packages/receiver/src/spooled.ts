@@ -1,18 +1,27 @@
 import { type BigIntStats, closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { lstat, open, type FileHandle } from 'node:fs/promises';
+import type { Logger } from '@sluice/base';
 import { hexOf } from '@sluice/ports';
 import type { SpooledObject } from './inventory.ts';
 
 /**
- * True when the path is what an object of this channel, digest and size has in a spool. Link parses what strangers send:
- * were it taken over, its word must not be enough to have another file opened, copied or moved.
+ * True when the path is what an object of this channel, digest and size has in a spool while it grows (`part`) or when it
+ * is whole; else it is logged. Link parses what strangers send: were it taken over, its word must not be enough to have
+ * another file opened, copied or moved.
  */
-export function isSpoolPath({ channel, key, digest, size, path }: SpooledObject): boolean {
+export function liesInSpool(object: SpooledObject, state: 'part' | 'whole', logger: Logger): boolean {
+  const { channel, digest, path } = object;
+  if (isSpoolPath(object, state)) return true;
+  logger.error({ channel, object: digest, path }, 'link names a file that is none of its spool');
+  return false;
+}
+
+function isSpoolPath({ channel, key, digest, size, path }: SpooledObject, state: 'part' | 'whole'): boolean {
   const [directory, name] = path.split('/').slice(-2);
   if (directory !== channel || !path.startsWith('/')) return false;
   const shape = /^([0-9a-f]{64})-(\d{1,13})-\d{1,4}-\d{1,3}$/.exec(key);
   if (shape?.[1] !== hexOf(digest) || Number(shape[2]) !== size) return false;
-  return name === `${key}.statement.whole` || name === `${key}.pack.whole` || name === `${key}.blob.whole`;
+  return ['statement', 'pack', 'blob'].some((kind) => name === `${key}.${kind}.${state}`);
 }
 
 /** Opens a file of the spool: no link in its place is followed, no pipe waited for. */

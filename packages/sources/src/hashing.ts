@@ -1,13 +1,20 @@
 import { createHash, hash } from 'node:crypto';
+import { read } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { isDigest } from '@sluice/ports';
 import type { Digest } from '@sluice/ports';
 import type { Location, Root } from './beneath.ts';
 
 /** Read in one piece. */
 const SMALL_BYTES = 1024 * 1024;
+/** Read at a time, and how many such reads are under way or being hashed. */
+const PIECE_BYTES = 1024 * 1024;
+const PIECES = 3;
 /** Between so many bytes the thread does what else waits for it. */
 const TURN_BYTES = 32 * 1024 * 1024;
+
+const readAt = promisify(read);
 
 export const digestOf = (bytes: Uint8Array): Digest => asDigest(hash('sha256', bytes, 'hex'));
 
@@ -30,11 +37,46 @@ export async function* inTurns(source: Iterable<Uint8Array>): AsyncGenerator<Uin
   }
 }
 
-/** What a source hashes to, with turns for others in between. */
-export async function hashInTurns(source: Iterable<Uint8Array>): Promise<Digest> {
+/**
+ * What the first `size` bytes of an open file hash to; of a shorter file, what there is. While one piece is hashed the next ones are read, in other
+ * threads, so that it takes no longer than the hash does.
+ */
+export async function hashAhead(descriptor: number, size: number): Promise<Digest> {
   const sum = createHash('sha256');
-  for await (const piece of inTurns(source)) sum.update(piece);
+  let next = 0;
+  const begin = (buffer: Buffer): Promise<Uint8Array> => {
+    const wanted = Math.max(0, Math.min(buffer.length, size - next));
+    const piece = readPiece(descriptor, buffer.subarray(0, wanted), next);
+    next += wanted;
+    // Whoever waits for it hears of it; after a fault nobody does.
+    piece.catch(() => undefined);
+    return piece;
+  };
+  const buffers = Array.from({ length: PIECES }, () => Buffer.allocUnsafeSlow(PIECE_BYTES));
+  const pieces = buffers.map(begin);
+  try {
+    for (let turn = 0; ; turn = (turn + 1) % PIECES) {
+      const [buffer, piece] = [buffers[turn], await pieces[turn]];
+      if (buffer === undefined || piece === undefined || piece.length === 0) break;
+      sum.update(piece);
+      pieces[turn] = begin(buffer);
+    }
+  } finally {
+    // The file is closed after this, and nothing may read what then has its number.
+    await Promise.allSettled(pieces);
+  }
   return asDigest(sum.digest('hex'));
+}
+
+/** As much of the piece as the file has from `offset` on. */
+async function readPiece(descriptor: number, piece: Buffer, offset: number): Promise<Uint8Array> {
+  let done = 0;
+  while (done < piece.length) {
+    const { bytesRead } = await readAt(descriptor, piece, done, piece.length - done, offset + done);
+    if (bytesRead === 0) break;
+    done += bytesRead;
+  }
+  return piece.subarray(0, done);
 }
 
 export function asDigest(hex: string): Digest {

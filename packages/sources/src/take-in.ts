@@ -1,9 +1,9 @@
 import { type BigIntStats, fstatSync } from 'node:fs';
 import { type Digest, ok, refuse, type Result, type Staging } from '@sluice/ports';
 import { PACK_MEMBER_LIMIT } from '@sluice/bundle';
-import { type Location, readRange, RefusedInput, type Root } from './beneath.ts';
+import { type Location, RefusedInput, type Root } from './beneath.ts';
 import { type Content, wrongBytes } from './content.ts';
-import { digestOf, hashInTurns, inTurns } from './hashing.ts';
+import { digestOf, hashAhead, inTurns } from './hashing.ts';
 import { type LinkObject, Packer } from './pack.ts';
 import { type Scan, shown } from './scan.ts';
 
@@ -100,7 +100,7 @@ class TakingIn {
     using file = opened.value;
     const before = fstatSync(file.descriptor, { bigint: true });
     if (before.size !== BigInt(size)) return undefined;
-    const digest = location.digest ?? (await hashInTurns(readRange(file.descriptor, 0, size)));
+    const digest = location.digest ?? (await hashAhead(file.descriptor, size));
     if (!this.#wants(digest, size)) return digest;
     await this.#staging.take({
       digest,

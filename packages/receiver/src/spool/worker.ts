@@ -1,8 +1,9 @@
 import { createHash, type Hash, hash } from 'node:crypto';
-import { closeSync, fstatSync, readSync, statSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import { PACK_BYTES_LIMIT, readPack } from '@sluice/bundle';
 import { hexOf, refuse } from '@sluice/ports';
+import { Arena } from '@sluice/wasm';
 import { openSpooledSync, stampOf } from '../spooled.ts';
 import type { Finished, FromSpoolThread, Member, SpoolFile, ToSpoolThread } from './messages.ts';
 
@@ -11,14 +12,19 @@ import type { Finished, FromSpoolThread, Member, SpoolFile, ToSpoolThread } from
 const SLICE_BYTES = 8 * 1024 * 1024;
 const READ_BYTES = 1024 * 1024;
 const FOLLOWED_MAX = 256;
+/** Direct reads want memory, file position and length at multiples of this. */
+const PAGE_BYTES = 4096;
 
 const port = parentPort;
 if (port === null) throw new Error('the spool is hashed in a worker thread');
-const buffer = new Uint8Array(READ_BYTES);
+const arena = Arena.create(READ_BYTES + PAGE_BYTES);
+const buffer = arena.view(arena.take(READ_BYTES, PAGE_BYTES), READ_BYTES);
 
 /** A file on its way through the hash. */
 class Hashing {
   readonly #descriptor: number;
+  /** The same file past the page cache, where the file system has that: link wrote it so, and nobody reads it soon again. */
+  #direct: number | undefined;
   readonly #hash: Hash = createHash('sha256');
   readonly #file: SpoolFile;
   #done = 0;
@@ -28,6 +34,7 @@ class Hashing {
   constructor(file: SpoolFile) {
     this.#file = file;
     this.#descriptor = openSpooledSync(file.path);
+    this.#direct = openDirect(this.#descriptor);
   }
 
   /** True when a path leads to this very file, which may have got another name since. */
@@ -40,21 +47,44 @@ class Hashing {
     this.#there = Math.max(this.#there, Math.min(bytes, this.#file.size));
   }
 
+  /** Whole pieces are read, so that each begins where a direct read may; the rest with the end of the file. */
   get waits(): boolean {
-    return this.#done < this.#there;
+    return this.#done < (this.#there === this.#file.size ? this.#there : this.#there - (this.#there % READ_BYTES));
   }
 
   /** Hashes one slice of what is there; false when less is there than was said. */
   slice(): boolean {
     for (let left = SLICE_BYTES; left > 0 && this.waits;) {
       const wanted = Math.min(READ_BYTES, this.#there - this.#done);
-      const got = readSync(this.#descriptor, buffer, 0, wanted, this.#done);
-      if (got === 0) return false;
-      this.#hash.update(buffer.subarray(0, got));
-      this.#done += got;
-      left -= got;
+      if (this.#read(wanted) < wanted) return false;
+      this.#hash.update(buffer.subarray(0, wanted));
+      this.#done += wanted;
+      left -= wanted;
     }
     return true;
+  }
+
+  /** Fills the buffer from where the hash is; fewer than `wanted` bytes only at the end of the file. */
+  #read(wanted: number): number {
+    let got = this.#direct === undefined ? 0 : this.#past(this.#direct, wanted);
+    while (got < wanted) {
+      const more = readSync(this.#descriptor, buffer, got, wanted - got, this.#done + got);
+      if (more === 0) break;
+      got += more;
+    }
+    return got;
+  }
+
+  #past(direct: number, wanted: number): number {
+    try {
+      return readSync(direct, buffer, 0, Math.ceil(wanted / PAGE_BYTES) * PAGE_BYTES, this.#done);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EINVAL') throw error;
+      // The disk has longer blocks, or the memory lies otherwise than it seems.
+      closeSync(direct);
+      this.#direct = undefined;
+      return 0;
+    }
   }
 
   /** Of a whole file that was hashed to its end. */
@@ -65,7 +95,17 @@ class Hashing {
   }
 
   close(): void {
+    if (this.#direct !== undefined) closeSync(this.#direct);
     closeSync(this.#descriptor);
+  }
+}
+
+/** Not every file system has it (tmpfs before Linux 6.6). */
+function openDirect(descriptor: number): number | undefined {
+  try {
+    return openSync(`/proc/self/fd/${String(descriptor)}`, constants.O_RDONLY | constants.O_DIRECT);
+  } catch {
+    return undefined;
   }
 }
 
