@@ -26,7 +26,12 @@ export class Histories {
     const { ledger, logger, channels, toLink } = this.#parts;
     const { channel, key, digest, contentType, size } = object;
     const context = channels.get(channel);
-    if (context === undefined || contentType !== STATEMENT_TYPE || size > HISTORY_BYTES || !isSpoolPath(object))
+    if (
+      context === undefined ||
+      contentType !== STATEMENT_TYPE ||
+      size > HISTORY_BYTES ||
+      !isSpoolPath(object, 'whole')
+    )
       return false;
     // One that cannot be read is a statement like any other to those who try again.
     const bytes = await readSpooled(object.path).catch(() => undefined);

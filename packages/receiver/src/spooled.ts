@@ -16,7 +16,7 @@ export function liesInSpool(object: SpooledObject, state: 'part' | 'whole', logg
   return false;
 }
 
-function isSpoolPath({ channel, key, digest, size, path }: SpooledObject, state: 'part' | 'whole'): boolean {
+export function isSpoolPath({ channel, key, digest, size, path }: SpooledObject, state: 'part' | 'whole'): boolean {
   const [directory, name] = path.split('/').slice(-2);
   if (directory !== channel || !path.startsWith('/')) return false;
   const shape = /^([0-9a-f]{64})-(\d{1,13})-\d{1,4}-\d{1,3}$/.exec(key);
