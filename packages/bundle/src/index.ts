@@ -84,6 +84,16 @@ export {
   type HistoryEntry,
   parseHistory,
 } from './history.ts';
+export { type BlockRange, type Gap, gapInWords, type ObjectGap, rangesOf } from './gap.ts';
+export {
+  encodeTicket,
+  fittingGap,
+  parseTicket,
+  type Ticket,
+  TICKET_BYTES,
+  type TicketRefusal,
+  type TicketResult,
+} from './ticket.ts';
 export { encodeReceipt, parseReceipt, type Receipt } from './receipt.ts';
 export { type ChannelPolicy, checkPolicy, matchesGlob, policyFault } from './policy.ts';
 export {

@@ -55,6 +55,19 @@ export function repairCount(k: number, profile: FecProfile): number {
   return k === profile.maxBlock ? profile.repair : repairAtRatio(k, profile.ratio);
 }
 
+/**
+ * The ESIs that top-up pass `pass` sends of a block: the m repair symbols that follow those of the pass before, around the
+ * 255 - k that there are (F-7).
+ */
+export function topUpEsis(pass: number, k: number, m: number): Uint8Array {
+  assertWithin('pass', pass, 0, Number.MAX_SAFE_INTEGER);
+  assertWithin('source symbols of a block', k, 1, ENCODING_SYMBOLS_MAX - 1);
+  assertWithin('repair symbols of a block', m, 0, ENCODING_SYMBOLS_MAX - k);
+  const repair = ENCODING_SYMBOLS_MAX - k;
+  const start = (pass % repair) * m;
+  return Uint8Array.from({ length: m }, (_, i) => k + ((start + i) % repair));
+}
+
 /** The ESIs that pass `pass` sends of a block, in order: k + m consecutive ones modulo 255 from pass * (k + m) (F-5). */
 export function passEsis(pass: number, k: number, m: number): Uint8Array {
   assertWithin('pass', pass, 0, Number.MAX_SAFE_INTEGER);

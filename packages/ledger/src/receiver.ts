@@ -310,6 +310,13 @@ export class ReceiverLedger {
     return Number(row?.last ?? 0);
   }
 
+  /** A ticket is issued: what it says, word for word. */
+  ticketIssued(channel: string, sequence: number, body: Readonly<Record<string, unknown>>): void {
+    transaction(this.#database, () => {
+      this.#events.append('ticket', `${channel}/${String(sequence)}`, body);
+    });
+  }
+
   count(state: BundleState): number {
     return Number(this.#database.prepare('SELECT count(*) AS n FROM bundles WHERE state = ?').get(state)?.n ?? 0);
   }

@@ -44,7 +44,12 @@ describe('a ledger file', () => {
     new Ledger(path).close();
     const latest = valueOf(path, 'PRAGMA user_version');
     const later = ['event_subject', 'bundle_state', 'bundle_release', 'bundle_unfinished'];
-    tamper(path, ...later.map((name) => `DROP INDEX IF EXISTS ${name}`), 'PRAGMA user_version = 1');
+    const tables = ['named', 'progress'];
+    const dropped = [
+      ...later.map((name) => `INDEX IF EXISTS ${name}`),
+      ...tables.map((name) => `TABLE IF EXISTS ${name}`),
+    ];
+    tamper(path, ...dropped.map((what) => `DROP ${what}`), 'PRAGMA user_version = 1');
     const ledger = new Ledger(path);
     expect(ledger.events.verify().ok).toBe(true);
     ledger.close();

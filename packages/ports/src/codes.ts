@@ -75,6 +75,21 @@ export const BUNDLE_CODES = [
 ] as const;
 export type BundleCode = (typeof BUNDLE_CODES)[number];
 
+/** Why a ticket is not issued, or not served (stops of people: `sluice ticket`, `sluice repair`). */
+export const TICKET_CODES = [
+  'ticket-off',
+  'ticket-nothing',
+  'ticket-changed',
+  'ticket-typing',
+  'ticket-malformed',
+  'ticket-forged',
+  'ticket-foreign',
+  'ticket-expired',
+  'ticket-gone',
+  'ticket-too-soon',
+] as const;
+export type TicketCode = (typeof TICKET_CODES)[number];
+
 /** A refusal: the code, and one sentence for the operator. `detail` may hold hostile text: print it through a sink. */
 export interface Refusal {
   readonly code: BundleCode;

@@ -1,6 +1,29 @@
-import { array, bytes, duration, type Infer, integer, object, optional, path, string, withDefault } from '@sluice/base';
+import {
+  array,
+  bytes,
+  duration,
+  type Infer,
+  integer,
+  object,
+  optional,
+  path,
+  secretFile,
+  string,
+  withDefault,
+} from '@sluice/base';
 import { ENVELOPE_BYTES } from '@sluice/bundle';
+import { loadTicketSigner } from '@sluice/trust';
 import { channelsConfig, publicKeyFile, redisConfig, storeConfig } from '@sluice/policy';
+
+const ticketsConfig = object('tickets, the only thing meant to go back; without this section there are none', {
+  keyFile: secretFile('private Ed25519 key that signs tickets, PEM', loadTicketSigner),
+  spoolDirectory: path('spool of link, read for the blocks that lack'),
+  controlSocket: path('Unix socket of the control interface'),
+  controlMode: withDefault(
+    string('file mode of the control socket, octal', { pattern: /^0[0-7]{3}$/, words: 'such as 0660' }),
+    '0660',
+  ),
+});
 
 export const receiverConfig = object('sluice receiver: verifies, publishes and queues what link gathered', {
   stateDirectory: path('ledger; private'),
@@ -48,6 +71,7 @@ export const receiverConfig = object('sluice receiver: verifies, publishes and q
     ),
     [],
   ),
+  tickets: optional(ticketsConfig),
   linkQuietAfter: withDefault(
     duration('without an authentic heartbeat for this long the link counts as down', { min: 1000 }),
     '10s',

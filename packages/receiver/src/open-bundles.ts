@@ -15,6 +15,16 @@ export interface OpenBundle {
   verifying: boolean;
 }
 
+/** How far a bundle is. */
+export interface UnderWay {
+  readonly transport: VerifiedTransport;
+  /** Its release statement holds. */
+  readonly released: boolean;
+  /** Objects that have not come, and how many have. */
+  readonly missing: ReadonlySet<Digest>;
+  readonly whole: number;
+}
+
 /** Blobs asked of the store at once. */
 const LOOKS = 16;
 /** Objects of bundles that are over and that have not come, most of them never will: the oldest are forgotten. */

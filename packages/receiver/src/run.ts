@@ -28,6 +28,7 @@ import { type ImportQueue, openQueue } from '@sluice/queue';
 import { unixDatagramSend } from '@sluice/udp';
 import { receiverConfig, type ReceiverConfig } from './config.ts';
 import { addChecks, type CheckParts } from './checks.ts';
+import { startTickets } from './control.ts';
 import { parseHeartbeat } from './heartbeat.ts';
 import { Histories } from './history.ts';
 import { LinkState } from './link-state.ts';
@@ -56,22 +57,9 @@ export async function runReceiver(configFile: string, command: readonly string[]
   const channels = openChannels(config.channels);
   const store = await openStore(config.store, config.stateDirectory);
   const metrics = createMetrics();
-  const alarms = metrics.counter({
-    name: 'sluice_receiver_alarms_total',
-    help: 'Alarms raised, by code.',
-    labels: ['code'],
-  });
   const queue = openImportQueue(config);
   shutdown.add('queue', () => queue.close());
-  const outbox = new Outbox({
-    ledger,
-    queue,
-    logger,
-    importers: config.importerKeyFiles.map(readVerifier),
-    onAlarm: (code) => {
-      alarms.inc({ code });
-    },
-  });
+  const outbox = openOutbox(config, { ledger, queue, logger, metrics });
   const link = new LinkState();
   const peers = new Set<LinePeer<ReceiverToLink>>();
   const toLink = (message: ReceiverToLink): void => {
@@ -104,8 +92,17 @@ export async function runReceiver(configFile: string, command: readonly string[]
   shutdown.add('reconciler', () => {
     clearInterval(timer);
   });
-  const quietAfterMs = config.linkQuietAfter;
-  const parts = { ledger, link, outbox, queue, pipeline, missing, channels: [...channels.keys()], quietAfterMs };
+  const parts = {
+    ledger,
+    link,
+    outbox,
+    queue,
+    pipeline,
+    missing,
+    channels: [...channels.keys()],
+    quietAfterMs: config.linkQuietAfter,
+  };
+  await startTickets(config, { ledger, logger, shutdown, pipeline, missing });
   const http = await serveHttp(config, logger, metrics, parts);
   shutdown.add('http', () => http.close());
   startWatchdog(notifier, { progress: () => true });
@@ -113,6 +110,27 @@ export async function runReceiver(configFile: string, command: readonly string[]
   notifier.status(`listening, status at ${http.origin}/v1/status`);
   logger.info({ http: http.origin, channels: [...channels.keys()] }, 'receiver ready');
   await outbox.reconcile();
+}
+
+function openOutbox(
+  config: ReceiverConfig,
+  {
+    metrics,
+    ...parts
+  }: {
+    readonly ledger: ReceiverLedger;
+    readonly queue: ImportQueue;
+    readonly logger: Logger;
+    readonly metrics: Metrics;
+  },
+): Outbox {
+  const alarms = metrics.counter({
+    name: 'sluice_receiver_alarms_total',
+    help: 'Alarms raised, by code.',
+    labels: ['code'],
+  });
+  const importers = config.importerKeyFiles.map(readVerifier);
+  return new Outbox({ ...parts, importers, onAlarm: (code) => alarms.inc({ code }) });
 }
 
 function startChecks(logger: Logger, shutdown: Shutdown): SpoolChecks {

@@ -4,6 +4,8 @@ export { sha256, sha256Digest } from './hash.ts';
 export {
   addSignature,
   loadSigner,
+  loadTicketSigner,
+  loadTicketVerifier,
   loadVerifier,
   makeKeyPair,
   openEnvelope,

@@ -107,6 +107,21 @@ export function loadVerifier(pem: string): Verifier {
   };
 }
 
+/** A key that signs tickets: Ed25519, whose signatures hold no chance, so that one gap has one ticket. @throws OperationalError `key-malformed` */
+export function loadTicketSigner(pem: string): Signer {
+  const signer = loadSigner(pem);
+  if (signer.algorithm !== 'Ed25519') throw malformed(`a ticket key must be Ed25519, and this is ${signer.algorithm}`);
+  return signer;
+}
+
+/** As `loadTicketSigner`, of the side that serves tickets. @throws OperationalError `key-malformed` */
+export function loadTicketVerifier(pem: string): Verifier {
+  const verifier = loadVerifier(pem);
+  if (verifier.algorithm !== 'Ed25519')
+    throw malformed(`a ticket key must be Ed25519, and this is ${verifier.algorithm}`);
+  return verifier;
+}
+
 /** A DSSE envelope over the payload with a signature of each signer. */
 export function signEnvelope(payload: Uint8Array, signers: readonly Signer[]): Uint8Array {
   const message = preAuthEncoding(payload);
