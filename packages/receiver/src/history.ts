@@ -3,7 +3,7 @@ import type { Logger } from '@sluice/base';
 import type { ReceiverLedger } from '@sluice/ledger';
 import type { ReceiverToLink } from '@sluice/ports';
 import type { SpooledObject } from './inventory.ts';
-import { isSpoolPath, readSpooled } from './spooled.ts';
+import { liesInSpool, readSpooled } from './spooled.ts';
 import { STATEMENT_TYPE } from './statements.ts';
 
 export interface HistoryParts {
@@ -26,13 +26,8 @@ export class Histories {
     const { ledger, logger, channels, toLink } = this.#parts;
     const { channel, key, digest, contentType, size } = object;
     const context = channels.get(channel);
-    if (
-      context === undefined ||
-      contentType !== STATEMENT_TYPE ||
-      size > HISTORY_BYTES ||
-      !isSpoolPath(object, 'whole')
-    )
-      return false;
+    if (context === undefined || contentType !== STATEMENT_TYPE || size > HISTORY_BYTES) return false;
+    if (!liesInSpool(object, 'whole', logger)) return true;
     // One that cannot be read is a statement like any other to those who try again.
     const bytes = await readSpooled(object.path).catch(() => undefined);
     const envelope = bytes === undefined ? undefined : parseEnvelope(bytes);

@@ -25,6 +25,13 @@ export interface UnderWay {
   readonly whole: number;
 }
 
+export const underWay = ({ transport, missing, release }: OpenBundle): UnderWay => ({
+  transport,
+  missing,
+  released: release !== undefined,
+  whole: transport.statement.objects.length - missing.size,
+});
+
 /** Blobs asked of the store at once. */
 const LOOKS = 16;
 /** Objects of bundles that are over and that have not come, most of them never will: the oldest are forgotten. */

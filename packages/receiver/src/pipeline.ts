@@ -14,7 +14,7 @@ import type { BlobStore, Digest, ReceiverToLink, Refusal, Result } from '@sluice
 import { Contents, PACK_TYPE } from './contents.ts';
 import type { Gate } from './gates.ts';
 import { Inventory, type SpooledObject } from './inventory.ts';
-import { lookInStore, type OpenBundle, OpenBundles, type UnderWay } from './open-bundles.ts';
+import { lookInStore, type OpenBundle, OpenBundles, type UnderWay, underWay } from './open-bundles.ts';
 import { storeBundle } from './publish.ts';
 import type { SpoolChecks } from './spool/checks.ts';
 import { liesInSpool, readSpooled } from './spooled.ts';
@@ -67,12 +67,7 @@ export class ReceiverPipeline {
 
   /** Bundles under way. */
   get open(): readonly UnderWay[] {
-    return [...this.#open].map(({ transport, missing, release }) => ({
-      transport,
-      missing,
-      released: release !== undefined,
-      whole: transport.statement.objects.length - missing.size,
-    }));
+    return [...this.#open].map(underWay);
   }
 
   /** Link connected anew: what it has, it says again. A link that was started anew knows of no leave that was given. */
