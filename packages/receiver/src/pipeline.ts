@@ -17,7 +17,7 @@ import { Inventory, type SpooledObject } from './inventory.ts';
 import { lookInStore, type OpenBundle, OpenBundles, type UnderWay, underWay } from './open-bundles.ts';
 import { storeBundle } from './publish.ts';
 import type { SpoolChecks } from './spool/checks.ts';
-import { liesInSpool, readSpooled } from './spooled.ts';
+import { liesInSpool, readStatement } from './spooled.ts';
 import type { Quarantine } from './quarantine.ts';
 import { leaveFor, STATEMENT_TYPE, versionsOf, whyNotTransport } from './statements.ts';
 import { Turns } from './turns.ts';
@@ -135,11 +135,11 @@ export class ReceiverPipeline {
       this.#settle(object);
       return;
     }
-    if (!(await this.#parts.checks.holds(object))) {
+    const bytes = await readStatement(object, statementBytes);
+    if (bytes === undefined) {
       this.#again(object);
       return;
     }
-    const bytes = await readSpooled(object.path);
     const transport = verifyTransport(bytes, context);
     if (transport.ok) {
       // Refused by another channel, before its number counted, it is still new to its own.
@@ -197,11 +197,12 @@ export class ReceiverPipeline {
       return;
     }
     if (object === undefined) return;
-    if (!(await this.#parts.checks.holds(object))) {
+    const bytes = await readStatement(object, statementBytes);
+    if (bytes === undefined) {
       this.#again(object);
       return;
     }
-    const release = this.#judged(await readSpooled(object.path), bundle.transport);
+    const release = this.#judged(bytes, bundle.transport);
     if (!release.ok) {
       await this.#refuseBundle(bundle.transport, release.error);
       return;
