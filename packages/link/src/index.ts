@@ -1,2 +1,5 @@
+export { Announcer } from './announcer.ts';
 export { linkConfig, type LinkConfig, linkKeyConfig } from './config.ts';
 export { runLink } from './run.ts';
+export { LinkPipeline } from './pipeline.ts';
+export { SessionFile } from './session-file.ts';

@@ -1,2 +1,12 @@
 export { receiverConfig, type ReceiverConfig } from './config.ts';
+export { hear } from './hear.ts';
+export { Histories } from './history.ts';
+export { LinkState } from './link-state.ts';
+export { MissingBundles } from './missing.ts';
+export { Outbox } from './outbox.ts';
+export { ReceiverPipeline } from './pipeline.ts';
+export { Quarantine } from './quarantine.ts';
 export { runReceiver } from './run.ts';
+export { SpoolChecks } from './spool/checks.ts';
+export { SpoolHasher } from './spool/hasher.ts';
+export type { ToSpoolThread } from './spool/messages.ts';

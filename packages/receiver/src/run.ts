@@ -29,7 +29,7 @@ import { unixDatagramSend } from '@sluice/udp';
 import { receiverConfig, type ReceiverConfig } from './config.ts';
 import { addChecks, type CheckParts } from './checks.ts';
 import { startTickets } from './control.ts';
-import { parseHeartbeat } from './heartbeat.ts';
+import { hear, type HearParts } from './hear.ts';
 import { Histories } from './history.ts';
 import { LinkState } from './link-state.ts';
 import { LinkSupervisor } from './link-supervisor.ts';
@@ -39,7 +39,6 @@ import { Outbox } from './outbox.ts';
 import { ReceiverPipeline } from './pipeline.ts';
 import { SpoolChecks } from './spool/checks.ts';
 import { Quarantine } from './quarantine.ts';
-import { STATEMENT_TYPE } from './statements.ts';
 
 /** How often the outbox is held against the queue. */
 const RECONCILE_MS = 5000;
@@ -171,7 +170,7 @@ function openImportQueue({ redis: { url, passwordFile } }: ReceiverConfig): Impo
 function listenToLink(
   config: ReceiverConfig,
   peers: Set<LinePeer<ReceiverToLink>>,
-  parts: HandleParts,
+  parts: HearParts,
 ): Promise<LineServer<ReceiverToLink>> {
   return serveLines<LinkToReceiver, ReceiverToLink>({
     path: config.linkSocket,
@@ -184,7 +183,7 @@ function listenToLink(
       peers.add(peer);
       void peer.closed.then(() => peers.delete(peer));
     },
-    onMessage: (message) => handle(message, parts),
+    onMessage: (message) => hear(message, parts),
     onFault: ({ code, detail }) => {
       parts.logger.error({ code, detail }, 'link said something that is no message');
     },
@@ -200,56 +199,6 @@ async function startSupervisor(
   if (config.link === undefined) return;
   const supervisor = await LinkSupervisor.begin({ ...config.link, command, logger });
   shutdown.add('link', () => supervisor.stop());
-}
-
-interface HandleParts {
-  readonly histories: Histories;
-  readonly missing: MissingBundles;
-  readonly pipeline: ReceiverPipeline;
-  readonly ledger: ReceiverLedger;
-  readonly link: LinkState;
-  readonly logger: Logger;
-  readonly channels: ReadonlyMap<string, unknown>;
-}
-
-async function handle(
-  message: LinkToReceiver,
-  { pipeline, histories, missing, ledger, link, logger, channels }: HandleParts,
-): Promise<void> {
-  switch (message.type) {
-    case 'hello':
-      pipeline.linkConnected();
-      link.hello(message);
-      logger.info({ io: message.io, receiveBuffer: message.receiveBuffer, session: message.tsi }, 'link connected');
-      break;
-    case 'object':
-      if (!(await histories.take(message))) await pipeline.object(message);
-      if (message.contentType === STATEMENT_TYPE) missing.look(message.channel);
-      break;
-    case 'heartbeat': {
-      const heartbeat = channels.has(message.channel) ? parseHeartbeat(message.body) : undefined;
-      if (heartbeat === undefined) break;
-      ledger.announce(message.channel, heartbeat.sequence, heartbeat.head, heartbeat.seconds);
-      link.heartbeat(message.channel, heartbeat);
-      missing.look(message.channel);
-      break;
-    }
-    case 'grown':
-      pipeline.grown(message, message.bytes);
-      break;
-    case 'progress':
-      link.progress(message);
-      break;
-    case 'margin':
-      link.margin(message);
-      break;
-    case 'alarm':
-      link.alarm(message.code, message.detail);
-      logger.error({ alarm: message.code, detail: message.detail }, 'link raises an alarm');
-      break;
-    case 'status':
-      link.status(message);
-  }
 }
 
 interface StatusParts {

@@ -1,14 +1,13 @@
-import { closeSync, openSync, readSync } from 'node:fs';
-import { join } from 'node:path';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { HEADER_BYTES } from '@sluice/alc';
 import { createCodec, makeProfile } from '@sluice/fec';
-import { type DatagramBatch, type DatagramSink, type Digest, hexOf, OperationalError } from '@sluice/ports';
-import { type ObjectSource, queueRate, sendArenaBytes, SendMachine } from '@sluice/transfer';
+import { type DatagramBatch, type DatagramSink, OperationalError } from '@sluice/ports';
+import { queueRate, sendArenaBytes, SendMachine } from '@sluice/transfer';
 import { makeLinkKey, openTagAccelerator } from '@sluice/trust';
 import { openSink, setTimerSlack } from '@sluice/udp';
 import { Arena } from '@sluice/wasm';
 import type { FromTransmit, ToTransmit, TransmitOptions } from './messages.ts';
+import { StagedObjects } from './staged-objects.ts';
 
 /** Waits shorter than this block the thread, which is more exact; longer ones let the event loop run. */
 const BLOCKING_WAIT_NS = 2e6;
@@ -21,8 +20,6 @@ const STATUS_MS = 1000;
 const CLOCK_STEP_SECONDS = 2;
 const HEARTBEAT_TYPE = 'application/vnd.sluice.heartbeat+json';
 const STATEMENT_TYPE = 'application/vnd.dsse.envelope.v1+json';
-/** Files kept open for reading. */
-const OPEN_FILES = 64;
 
 const options = workerData as TransmitOptions;
 const port = parentPort;
@@ -31,39 +28,6 @@ const tell = (message: FromTransmit): void => {
   port.postMessage(message);
 };
 const nowNs = (): number => performance.now() * 1e6;
-
-/** Reads objects from the staging store by their digest. */
-class StagedObjects implements ObjectSource {
-  readonly #root: string;
-  readonly #files = new Map<Digest, number>();
-
-  constructor(root: string) {
-    this.#root = root;
-  }
-
-  read(digest: Digest, offset: number, into: Uint8Array): void {
-    const file = this.#file(digest);
-    let done = 0;
-    while (done < into.length) {
-      const got = readSync(file, into, done, into.length - done, offset + done);
-      if (got === 0) throw new Error(`object ${digest} in the staging store is shorter than it was`);
-      done += got;
-    }
-  }
-
-  #file(digest: Digest): number {
-    const known = this.#files.get(digest);
-    if (known !== undefined) return known;
-    for (const [oldest, file] of this.#files) {
-      if (this.#files.size < OPEN_FILES) break;
-      closeSync(file);
-      this.#files.delete(oldest);
-    }
-    const file = openSync(join(this.#root, 'blobs', 'sha256', hexOf(digest)), 'r');
-    this.#files.set(digest, file);
-    return file;
-  }
-}
 
 /** Notices when the wall clock moves against the monotonic one. */
 class ClockWatch {

@@ -1,0 +1,60 @@
+import type { Logger } from '@sluice/base';
+import type { ReceiverLedger } from '@sluice/ledger';
+import type { LinkToReceiver } from '@sluice/ports';
+import { parseHeartbeat } from './heartbeat.ts';
+import type { Histories } from './history.ts';
+import type { LinkState } from './link-state.ts';
+import type { MissingBundles } from './missing.ts';
+import type { ReceiverPipeline } from './pipeline.ts';
+import { STATEMENT_TYPE } from './statements.ts';
+
+export interface HearParts {
+  readonly histories: Histories;
+  readonly missing: MissingBundles;
+  readonly pipeline: ReceiverPipeline;
+  readonly ledger: ReceiverLedger;
+  readonly link: LinkState;
+  readonly logger: Logger;
+  readonly channels: ReadonlyMap<string, unknown>;
+}
+
+/** What the receiver does about each message of link. */
+export async function hear(
+  message: LinkToReceiver,
+  { pipeline, histories, missing, ledger, link, logger, channels }: HearParts,
+): Promise<void> {
+  switch (message.type) {
+    case 'hello':
+      pipeline.linkConnected();
+      link.hello(message);
+      logger.info({ io: message.io, receiveBuffer: message.receiveBuffer, session: message.tsi }, 'link connected');
+      break;
+    case 'object':
+      if (!(await histories.take(message))) await pipeline.object(message);
+      if (message.contentType === STATEMENT_TYPE) missing.look(message.channel);
+      break;
+    case 'heartbeat': {
+      const heartbeat = channels.has(message.channel) ? parseHeartbeat(message.body) : undefined;
+      if (heartbeat === undefined) break;
+      ledger.announce(message.channel, heartbeat.sequence, heartbeat.head, heartbeat.seconds);
+      link.heartbeat(message.channel, heartbeat);
+      missing.look(message.channel);
+      break;
+    }
+    case 'grown':
+      pipeline.grown(message, message.bytes);
+      break;
+    case 'progress':
+      link.progress(message);
+      break;
+    case 'margin':
+      link.margin(message);
+      break;
+    case 'alarm':
+      link.alarm(message.code, message.detail);
+      logger.error({ alarm: message.code, detail: message.detail }, 'link raises an alarm');
+      break;
+    case 'status':
+      link.status(message);
+  }
+}
