@@ -1,0 +1,202 @@
+import { createHash } from 'node:crypto';
+import type { DatabaseSync } from 'node:sqlite';
+import { blockBytes, blockOffset, partition } from '@sluice/fec';
+import type { ReceiveMachine } from '@sluice/transfer';
+import type { Digest } from '@sluice/ports';
+import type { Disk, Node } from './disk.ts';
+import { numberOf } from './fibre.ts';
+import { digestOf, type Input } from './inputs.ts';
+import type { LinkProcess, Settings } from './hosts.ts';
+
+/** A bundle that the sender sealed. */
+export interface Sealed {
+  readonly id: Digest;
+  readonly input: Input;
+  readonly sequence: number;
+}
+
+/** What a rule says was broken. */
+export interface Violation {
+  readonly rule: string;
+  readonly detail: string;
+}
+
+const BLOB = /^\/isolated\/store\/blobs\/sha256\/([0-9a-f]{64})$/;
+const FILE = /^\/isolated\/files\/site\/(?!\.sluice\/)(.+)$/;
+const MAP = /^(\/.*\/([0-9a-f]{64})-(\d+)-(\d+)-(\d+)\.[a-z]+)\.map$/;
+const GENESIS = '0'.repeat(64);
+
+/** Watches a world: each rule is looked at when what it is about happens. */
+export class Checker {
+  readonly violations: Violation[] = [];
+  readonly sealed = new Map<Digest, Sealed>();
+  /** Objects by digest, as they must be: content, packs, statements. */
+  readonly contents = new Map<Digest, Uint8Array>();
+  /** What must never be in the store: by digest, why. */
+  readonly #evil = new Map<Digest, string>();
+  readonly #good = new Set<Digest>();
+  readonly #paths = new Map<string, Map<Digest, number>>();
+  readonly #delivered = new Map<string, number>();
+  readonly #sent = new Map<string, string>();
+  #taken = new Set<string>();
+  #machine: ReceiveMachine | undefined;
+  readonly #tell: (violation: Violation) => void;
+  /** Reads what the sender has sealed by now. */
+  readonly #look: () => void;
+  /** Bits have turned over on a disk: what was right when it was looked at may be wrong when it is used. */
+  rotten = false;
+
+  constructor(tell: (violation: Violation) => void, look: () => void) {
+    this.#tell = tell;
+    this.#look = look;
+  }
+
+  broken(rule: string, detail: string): void {
+    const violation = { rule, detail };
+    if (this.violations.length < 20) this.violations.push(violation);
+    this.#tell(violation);
+  }
+
+  /** What was handed in on the staging side. */
+  expect(input: Input): void {
+    for (const { digest, content } of input.objects) this.contents.set(digest, content);
+    this.contents.set(digestOf(input.release), input.release);
+    const names = [digestOf(input.release), ...input.blobs.keys()];
+    for (const digest of names) {
+      if (input.evil === undefined) this.#good.add(digest);
+      else this.#evil.set(digest, `${input.id} is ${input.evil}`);
+    }
+  }
+
+  seal(sealed: Sealed, envelope: Uint8Array): void {
+    const { id, input, sequence } = sealed;
+    if (this.sealed.has(id)) return;
+    this.sealed.set(id, sealed);
+    this.contents.set(id, envelope);
+    if (input.evil === undefined) this.#good.add(id);
+    else this.#evil.set(id, `${input.id} is ${input.evil}`);
+    if (input.evil !== undefined) return;
+    for (const [path, digest] of input.files) {
+      const known = this.#paths.get(path) ?? new Map<Digest, number>();
+      known.set(digest, Math.max(sequence, known.get(digest) ?? 0));
+      this.#paths.set(path, known);
+    }
+  }
+
+  /** A name in the store or at the site stands for the right bytes, which were let in. */
+  named(path: string, node: Node): void {
+    if (node.kind !== 'file') return;
+    const blob = BLOB.exec(path)?.[1];
+    if (blob !== undefined) this.#blob(`sha256:${blob}`, node.bytes);
+    const file = FILE.exec(path)?.[1];
+    if (file !== undefined) this.#delivery(file, digestOf(node.bytes));
+  }
+
+  /** The importer was set back: what it knows of places went back with it. */
+  forgetDeliveries(): void {
+    this.#delivered.clear();
+  }
+
+  #blob(digest: Digest, bytes: Uint8Array): void {
+    if (digestOf(bytes) !== digest && !this.rotten)
+      this.broken('no wrong byte is published', `the store got other bytes as ${digest}`);
+    const why = this.#evil.get(digest);
+    if (why !== undefined && !this.#good.has(digest))
+      this.broken('nothing is published before verification', `${digest} is in the store: ${why}`);
+  }
+
+  #delivery(path: string, digest: Digest): void {
+    this.#look();
+    const sequence = this.#paths.get(path)?.get(digest);
+    if (sequence === undefined) {
+      this.broken('no wrong byte is published', `${path} got ${digest}, which no bundle brings there`);
+      return;
+    }
+    const before = this.#delivered.get(path) ?? 0;
+    if (sequence < before)
+      this.broken('no place goes back', `${path} went from sequence ${String(before)} to ${String(sequence)}`);
+    this.#delivered.set(path, Math.max(before, sequence));
+  }
+
+  /** Each number of a session is given to one datagram. */
+  sent(datagram: Uint8Array): void {
+    const name = numberOf(datagram);
+    if (this.#sent.has(name)) this.broken('no nonce is used twice', `session and number ${name}`);
+    this.#sent.set(name, hashOf(datagram));
+  }
+
+  /** Link lives anew: its replay windows are empty. */
+  linkStarted(link: LinkProcess): void {
+    this.#machine = link.pipeline.machine;
+    this.#taken = new Set();
+  }
+
+  /** What link made of a datagram: only what was sent may count, and once. */
+  arrived(datagram: Uint8Array, take: () => void): void {
+    const machine = this.#machine;
+    const before = machine === undefined ? 0 : authentic(machine);
+    take();
+    if (machine === undefined || authentic(machine) === before) return;
+    const name = datagram.length < 24 ? '' : numberOf(datagram);
+    if (this.#sent.get(name) !== hashOf(datagram))
+      this.broken('nothing counts before its tag held', `a datagram that nobody sent was taken, as ${name}`);
+    else if (this.#taken.has(name)) this.broken('nothing is taken twice', `the datagram ${name}`);
+    this.#taken.add(name);
+  }
+
+  /** Limits hold at any time. */
+  limits(link: LinkProcess, settings: Settings): void {
+    const { spool, machine } = link.pipeline;
+    const held: readonly (readonly [string, number, number])[] = [
+      ['spool queue', spool.queuedBytes, settings.queueBytes],
+      ['blocks', machine.blockBytes, settings.blockBytes],
+      // Statements come in beyond the limit.
+      ['spool', spool.bytes, settings.spoolBytes + 2 ** 18],
+    ];
+    for (const [what, bytes, most] of held)
+      if (bytes > most) this.broken('limits hold', `${what}: ${String(bytes)} bytes of ${String(most)}`);
+    if (spool.bytes < 0) this.broken('limits hold', `spool: ${String(spool.bytes)} bytes`);
+  }
+
+  /** A block map never says more than the part beside it holds. */
+  maps(disk: Disk): void {
+    const files = disk.files();
+    const parts = new Map(files.map(({ path, file }) => [path, file]));
+    for (const { path, file } of files) {
+      const [, stem = '', hex = '', size = '', symbol = '', most = ''] = MAP.exec(path) ?? [];
+      const content = this.contents.get(`sha256:${hex}`);
+      const part = parts.get(`${stem}.part`);
+      if (content === undefined || part === undefined) continue;
+      const shape = partition(Number(size), Number(symbol), Number(most));
+      for (let sbn = 0; sbn < shape.blocks; sbn += 1) {
+        if (((file.bytes[sbn >>> 3] ?? 0) & (1 << (sbn & 7))) === 0) continue;
+        const [from, length] = [blockOffset(shape, sbn), blockBytes(shape, sbn)];
+        const [is, must] = [part.bytes.subarray(from, from + length), content.subarray(from, from + length)];
+        if (Buffer.compare(is, must) !== 0)
+          this.broken('a bitmap never leads its data', `block ${String(sbn)} of ${path} is marked and not there`);
+      }
+    }
+  }
+
+  /** The hash chain of a ledger, by its published form and with no code of the ledger. */
+  chain(name: string, database: DatabaseSync): void {
+    let previous = GENESIS;
+    let last = 0;
+    for (const row of database.prepare('SELECT * FROM events ORDER BY seq').iterate()) {
+      const fields = ['seq', 'time', 'kind', 'subject', 'body'].map((field) => String(row[field]));
+      const lines = ['sluice-ledger-1', previous, ...fields].map((line) => `${line}\n`).join('');
+      previous = createHash('sha256').update(lines).digest('hex');
+      last += 1;
+      if (row.hash === previous && Number(row.seq) === last) continue;
+      this.broken("the ledger's hash chain verifies", `${name}: entry ${String(last)} does not hold`);
+      return;
+    }
+  }
+}
+
+function authentic(machine: ReceiveMachine): number {
+  const { verdicts } = machine.counters;
+  return (verdicts.get('accepted') ?? 0) + (verdicts.get('surplus') ?? 0);
+}
+
+const hashOf = (bytes: Uint8Array): string => createHash('sha1').update(bytes).digest('latin1');

@@ -1,0 +1,81 @@
+import { createHash } from 'node:crypto';
+import { type Artifact, encodeRelease, writePack } from '@sluice/bundle';
+import type { Digest } from '@sluice/ports';
+import type { SealedObject } from '@sluice/ledger';
+import { signEnvelope } from '@sluice/trust';
+import type { Random } from '../random.ts';
+import { KEYS } from './keys.ts';
+
+export const digestOf = (bytes: Uint8Array): Digest => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+
+/** Why an input must not be let in. */
+export type Evil = 'stranger' | 'too-few' | 'other-bytes';
+
+/** What is handed in on the staging side. */
+export interface Input {
+  readonly id: string;
+  readonly channel: string;
+  readonly evil: Evil | undefined;
+  readonly release: Uint8Array;
+  /** What crosses the link beside the statements. */
+  readonly objects: readonly (SealedObject & { readonly content: Uint8Array })[];
+  /** Files by path, as they must arrive. */
+  readonly files: ReadonlyMap<string, Digest>;
+  readonly blobs: ReadonlyMap<Digest, Uint8Array>;
+  /** Nanoseconds of the world at which it is handed in. */
+  readonly at: number;
+}
+
+export interface InputPlan {
+  readonly id: string;
+  readonly channel: string;
+  readonly at: number;
+  readonly evil: Evil | undefined;
+  /** Sizes of its files. */
+  readonly sizes: readonly number[];
+  /** Places that bundles of the channel bring again and again. */
+  readonly paths: readonly string[];
+  /** Small blobs in a pack, or each by itself. */
+  readonly packed: boolean;
+}
+
+function objectOf(bytes: Uint8Array, contentType: SealedObject['contentType']): Input['objects'][number] {
+  return { digest: digestOf(bytes), size: bytes.length, contentType, content: bytes };
+}
+
+/** An input by its plan, signed as its kind has it. */
+export function makeInput(plan: InputPlan, random: Random): Input {
+  const contents = plan.sizes.map((size) => random.bytes(Math.max(1, size)));
+  const files = new Map<string, Digest>();
+  const blobs = new Map<Digest, Uint8Array>();
+  const artifacts: Artifact[] = [];
+  contents.forEach((bytes, i) => {
+    const path = plan.paths[i] ?? `${plan.channel}/${plan.id}/${String(i)}`;
+    const digest = digestOf(bytes);
+    files.set(path, digest);
+    blobs.set(digest, bytes);
+    const size = bytes.length;
+    artifacts.push({ name: path, type: 'file', digest, size, total: size, target: { path } });
+  });
+  const payload = encodeRelease({ name: plan.id, artifacts, approvedBy: ['Ada L.'] });
+  const signers =
+    plan.evil === 'stranger'
+      ? [KEYS.stranger, KEYS.second]
+      : plan.evil === 'too-few'
+        ? [KEYS.release]
+        : [KEYS.release, KEYS.second];
+  const release = signEnvelope(
+    payload,
+    signers.map(({ signer }) => signer),
+  );
+  const carried = contents.map((bytes) => ({ digest: digestOf(bytes), bytes }));
+  if (plan.evil === 'other-bytes') {
+    const swapped = random.bytes(carried[0]?.bytes.length ?? 1);
+    carried[0] = { digest: digestOf(swapped), bytes: swapped };
+  }
+  const objects = plan.packed
+    ? [objectOf(writePack(carried), 'application/x-tar')]
+    : carried.map(({ bytes }) => objectOf(bytes, 'application/octet-stream'));
+  const { id, channel, evil, at } = plan;
+  return { id, channel, evil, release, objects, files, blobs, at };
+}

@@ -1,0 +1,163 @@
+import type { Sealed } from './checker.ts';
+import { type Outcome, World } from './world.ts';
+
+const S = 1e9;
+/** From the end of the trouble until every side has come up and heard the other. */
+const RECOVER_NS = 8 * S;
+/** From the clean pass on until all of it must be done. */
+const REST_NS = 400 * S;
+const LOOK_NS = 1 * S;
+
+/** Runs the world of a seed to its end. */
+export async function runWorld(seed: number): Promise<Outcome> {
+  const world = new World(seed);
+  return world.live(async () => {
+    await world.trouble();
+    world.mend();
+    await advance(world, RECOVER_NS);
+    checkNamed(world);
+    passAgain(world);
+    await advance(world, REST_NS, () => isDone(world));
+    await advance(world, 2 * S);
+    checkRest(world);
+    const { kernel, checker, story } = world;
+    return {
+      ...{ seed, violations: checker.violations, faults: world.counts(), story },
+      ...{ virtualSeconds: kernel.now / S, events: kernel.events },
+    };
+  });
+}
+
+async function advance(world: World, ns: number, done: () => boolean = () => false): Promise<void> {
+  const { kernel } = world;
+  const until = kernel.now + ns;
+  while (kernel.now < until && !done()) await kernel.run(Math.min(until, kernel.now + LOOK_NS));
+}
+
+/** What the sender has sealed, and still knows of: one that was set back has forgotten some, and nobody sends them again. */
+function sealedOf(world: World): Sealed[] {
+  world.lookAtSealed();
+  const database = world.databases.at('/staging/state/ledger.sqlite');
+  const known = database.prepare('SELECT 1 FROM bundles WHERE id = ?');
+  return [...world.checker.sealed.values()].filter(({ id }) => known.get(id) !== undefined);
+}
+
+const good = (world: World): Sealed[] => sealedOf(world).filter(({ input }) => input.evil === undefined);
+
+/** Bundles whose numbers a sender that was set back gave out again: the receiver names the one it has refused. */
+const mayClash = (world: World): boolean => world.restored.size > 0;
+
+function stateOf(world: World, { id }: Sealed): string | undefined {
+  const row = world.databases
+    .at('/isolated/state/ledger.sqlite')
+    .prepare('SELECT state, code FROM bundles WHERE id = ?')
+    .get(id);
+  return row === undefined ? undefined : `${String(row.state)}${row.code === '' ? '' : `: ${String(row.code)}`}`;
+}
+
+const isOver = (state: string | undefined): boolean => /^(imported|quarantined|failed)/.test(state ?? '');
+
+function isDone(world: World): boolean {
+  const waiting = world.databases.at('/isolated/state/ledger.sqlite').prepare('SELECT 1 FROM outbox').get();
+  if (waiting !== undefined) return false;
+  return sealedOf(world).every((sealed) => isOver(stateOf(world, sealed)));
+}
+
+/** Each bundle that was sealed is known to the receiver: by its statement, or as a number that is missing. */
+function checkNamed(world: World): void {
+  const { receiver } = world.running;
+  if (receiver === undefined || mayClash(world)) return;
+  as(world, 'receiver', () => {
+    for (const sealed of sealedOf(world)) {
+      if (stateOf(world, sealed) !== undefined) continue;
+      const { channel } = sealed.input;
+      if (!receiver.ledger.missing(channel, 1000).includes(sealed.sequence))
+        world.checker.broken(
+          'every bundle is named',
+          `${sealed.input.id}, sequence ${String(sealed.sequence)} of ${channel}`,
+        );
+    }
+  });
+}
+
+/** The operator has the sender send everything once more. */
+function passAgain(world: World): void {
+  world.say('WORLD', 'one more pass of everything');
+  as(world, 'sender', () => {
+    for (const { id } of sealedOf(world)) world.running.sender?.transmission.send(id);
+  });
+}
+
+/** Does something as a process of the world. */
+function as(world: World, name: string, run: () => void): void {
+  const process = [...world.processes()].find((each) => each.name === name && each.alive);
+  if (process === undefined) {
+    world.checker.broken('the system comes to rest', `${name} does not run`);
+    return;
+  }
+  world.kernel.after(0, process, run);
+}
+
+/** After faults stopped: every good bundle imported, nothing evil let in, nothing waiting, nothing held. */
+function checkRest(world: World): void {
+  const { checker, running } = world;
+  for (const sealed of sealedOf(world)) {
+    const state = stateOf(world, sealed);
+    const named = `${sealed.input.id}, sequence ${String(sealed.sequence)} of ${sealed.input.channel}, is ${state ?? 'unknown'}`;
+    if (sealed.input.evil !== undefined && /^(published|queued|imported)/.test(state ?? ''))
+      checker.broken('nothing is published before verification', named);
+    if (!isOver(state)) checker.broken('every bundle comes to its end', named);
+  }
+  for (const sealed of good(world)) {
+    const state = stateOf(world, sealed);
+    // Bytes that went bad between the last look at them and their move into the store: the importer has refused them.
+    if (checker.rotten && state === 'failed: digest-mismatch') continue;
+    if (state !== 'imported' && isOver(state) && !mayClash(world))
+      checker.broken('nothing verified is lost', `${sealed.input.id} is ${state ?? 'unknown'}`);
+  }
+  world.checkChains();
+  checkSpool(world);
+  if (running.receiver !== undefined && running.receiver.pipeline.open.length > 0)
+    checker.broken('the system comes to rest', `${String(running.receiver.pipeline.open.length)} bundles are open`);
+  checkDelivered(world);
+}
+
+/** What link accounts for is what lies in its spool. */
+function checkSpool({ checker, mounts, running }: World): void {
+  if (running.link === undefined) return;
+  const { spool } = running.link.pipeline;
+  if (spool.queuedBytes > 0) checker.broken('the system comes to rest', 'blocks wait to be written');
+  const files = mounts
+    .disk('isolated', 'spool')
+    .files()
+    .filter(({ path }) => path.startsWith('/spool/'));
+  const lying = files.filter(({ path }) => /\.(part|whole)$/.test(path));
+  const most = lying.reduce((sum, { file }) => sum + file.bytes.length, 0);
+  if (spool.bytes > most)
+    checker.broken(
+      'budgets are released',
+      `link accounts for ${String(spool.bytes)} bytes, and ${String(most)} lie in its spool`,
+    );
+}
+
+/** Every file of an imported bundle is in its place, or a newer bundle's is. */
+function checkDelivered(world: World): void {
+  const { checker, mounts } = world;
+  const places = new Map<string, Sealed>();
+  for (const sealed of good(world)) {
+    if (stateOf(world, sealed) !== 'imported') continue;
+    for (const path of sealed.input.files.keys()) {
+      const known = places.get(path);
+      if (known === undefined || known.sequence < sealed.sequence) places.set(path, sealed);
+    }
+  }
+  if (world.restored.size > 0) return;
+  for (const [path, { input }] of places) {
+    const { disk, parts } = mounts.place(`/isolated/files/site/${path}`);
+    const node = disk.find(parts);
+    const bytes = node?.kind === 'file' ? node.bytes : undefined;
+    const must = input.blobs.get(input.files.get(path) ?? 'sha256:');
+    if (bytes === undefined || must === undefined || Buffer.compare(bytes, must) !== 0)
+      checker.broken('what was imported is there', `${path} of ${input.id}`);
+  }
+}

@@ -1,0 +1,136 @@
+import type { Logger } from '@sluice/base';
+import { type SealedObject, SenderLedger } from '@sluice/ledger';
+import type { BlobStore, Digest } from '@sluice/ports';
+import { type IntakeThread, type SenderConfig, sendInput, Telemetry, Transmission } from '@sluice/sender';
+import { openFsStore } from '@sluice/store';
+import { algorithmOf, asidOf, loggerOf, type SenderProcess, type Settings, type Surroundings } from './hosts.ts';
+import { digestOf, type Input } from './inputs.ts';
+import { KEYS, linkKeyText } from './keys.ts';
+
+type Submission = Parameters<typeof sendInput>[0];
+
+function senderConfigOf(settings: Settings): SenderConfig {
+  const { symbolBytes, maxBlock, repair, rate, passes, gapMs, channels } = settings;
+  const config = {
+    link: {
+      ...{ host: 'isolated', port: 5400, io: 'portable', rate, symbolBytes, outageSurvived: 5, groupBytes: 2 ** 20 },
+      ...{ statementLead: 50, fec: { profile: 'explicit', maxBlock, repair } },
+    },
+    carousel: { passes, gap: gapMs },
+    heartbeat: 1000,
+    channels: channels.map((name, asid) => ({
+      ...{ name, asid, algorithm: algorithmOf(settings) },
+      linkKeyFile: { text: () => linkKeyText(asid) },
+      transportKeyFile: { text: () => KEYS.transport.privatePem },
+    })),
+    limits: { queuedBundles: 1000 },
+  };
+  // The parts of a configuration that files, sockets and HTTP need are nobody's here.
+  return config as unknown as SenderConfig;
+}
+
+const INTAKE_MS = 1000;
+
+/** `sluice sender`, wired as its `run.ts` does it; inputs lie outside, as in an inbox, until they are sealed. */
+export async function runSimulatedSender(
+  { settings, say, exit }: Surroundings,
+  inbox: () => readonly Input[],
+): Promise<SenderProcess> {
+  const config = senderConfigOf(settings);
+  const logger = loggerOf('sender', say);
+  const ledger = new SenderLedger('/staging/state/ledger.sqlite');
+  const storeRoot = '/staging/state/store';
+  const store = await openFsStore(storeRoot);
+  const stopped = new AbortController();
+  const shutdown = {
+    add: () => undefined,
+    signal: stopped.signal,
+    stop: (reason: string) => {
+      exit(reason);
+      return Promise.resolve();
+    },
+    uninstall: () => undefined,
+  };
+  const configDigest = digestOf(Buffer.from('config'));
+  const telemetry = new Telemetry();
+  const intake = new ReadyIntake(store);
+  const missing = (objects: readonly SealedObject[]): Promise<readonly Digest[]> => intake.missing(objects);
+  const transmission = new Transmission({
+    config,
+    ledger,
+    logger,
+    telemetry,
+    shutdown,
+    storeRoot,
+    configDigest,
+    missing,
+  });
+  for (const bundle of ledger.unfinished()) await store.put(bundle.id, bundle.envelope.length, bundle.envelope);
+  transmission.resume();
+  const transmit = ({ bundle }: { readonly bundle: string }): void => transmission.send(bundle as Digest);
+  const now = (): number => Math.floor(Date.now() / 1000);
+  const parts = {
+    intake: intake as unknown as IntakeThread,
+    store,
+    ledger,
+    logger,
+    queuedBundles: 1000,
+    now,
+    transmit,
+  };
+  repeatedly(INTAKE_MS, logger, async () => {
+    for (const input of inbox()) {
+      if (intake.taken.has(input.id)) continue;
+      const channel = { name: input.channel, asid: asidOf(settings, input.channel), signer: KEYS.transport.signer };
+      await sendInput({ id: input.id, name: input.id, home: '', directory: '', input } as Submission, channel, parts);
+      intake.taken.add(input.id);
+    }
+  });
+  return { ledger, transmission };
+}
+
+/** One after the other; what the world makes fail is tried again. */
+function repeatedly(ms: number, logger: Logger, task: () => Promise<void>): void {
+  let busy = false;
+  setInterval(() => {
+    if (busy) return;
+    busy = true;
+    task()
+      .catch((error: unknown) => {
+        if (typeof (error as { code?: unknown }).code !== 'string') throw error;
+        logger.warn({ err: error }, 'an input is tried again');
+      })
+      .finally(() => {
+        busy = false;
+      });
+  }, ms);
+}
+
+/** Stop 1 is the intake thread's, which reads directories and archives: here the content lies ready. */
+class ReadyIntake {
+  /** Inputs that were sealed. */
+  readonly taken = new Set<string>();
+  readonly #store: BlobStore;
+
+  constructor(store: BlobStore) {
+    this.#store = store;
+  }
+
+  async collect({ input }: { readonly input: Input }): Promise<unknown> {
+    for (const { digest, size, content } of input.objects) await this.#store.put(digest, size, content);
+    const release = { digest: digestOf(input.release), size: input.release.length };
+    await this.#store.put(release.digest, release.size, input.release);
+    const bytes = [...input.blobs.values()].reduce((sum, { length }) => sum + length, 0);
+    const objects = input.objects.map(({ digest, size, contentType }) => ({ digest, size, contentType }));
+    return { ok: true, value: { name: input.id, release, objects, blobs: input.blobs.size, bytes } };
+  }
+
+  async missing(objects: readonly SealedObject[]): Promise<readonly Digest[]> {
+    const gone: Digest[] = [];
+    for (const { digest, size } of objects) {
+      const found = await this.#store.readVerified(digest, size).catch(() => undefined);
+      if (found === undefined) gone.push(digest);
+    }
+    return gone;
+  }
+}
