@@ -19,6 +19,16 @@ export interface Authenticator {
    * @param count jobs to do, from the first
    */
   tags(bytes: Uint8Array, jobs: Uint32Array, count: number): void;
+  /** What lets the tags of many datagrams be checked at once; undefined where the algorithm or the runtime has no such thing. */
+  readonly together?: TogetherCheck | undefined;
+}
+
+/** The two halves of AES-GCM's tag (NIST SP 800-38D), each for many blocks of 16 bytes at once. Their bytes lie as those of `tags`. */
+export interface TogetherCheck {
+  /** Encrypts blocks in place: of nonce and counter 1 it makes what GMAC adds to its hash. */
+  mask(bytes: Uint8Array, at: number, length: number): void;
+  /** True when the GHASH of these bytes is zero; they end where one more of its factors would come. */
+  isZero(bytes: Uint8Array, at: number, length: number): boolean;
 }
 
 /** The link keys of one side: index is the ASID (0 to 15). */

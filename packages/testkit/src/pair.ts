@@ -68,6 +68,7 @@ export interface PairOptions {
   readonly profile?: FecProfile;
   readonly limits?: Partial<ReceiveLimits>;
   readonly groupBytes?: number;
+  readonly algorithm?: TagAlgorithm;
 }
 
 export const testKeys = (
@@ -87,7 +88,7 @@ export class Pair {
   readonly heartbeats: Uint8Array[] = [];
   readonly sendEvents: SendEvent[] = [];
   readonly link: SimulatedLink;
-  readonly keys = testKeys(['prod', 'lab']);
+  readonly keys: LinkKey[];
   now = 1e9;
   sender: SendMachine;
   receiver: ReceiveMachine;
@@ -100,6 +101,7 @@ export class Pair {
 
   constructor(options: PairOptions) {
     this.#options = options;
+    this.keys = testKeys(['prod', 'lab'], undefined, options.algorithm);
     this.random = new Random(options.seed);
     this.receiver = this.restartReceiver(0);
     this.sender = this.restartSender(1000);

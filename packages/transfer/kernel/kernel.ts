@@ -243,6 +243,59 @@ export function admit(count: u32): u32 {
   return n;
 }
 
+// Checking tags together (docs/PROTOCOL.md A-7): GHASH over every datagram with what its own GHASH must be after it, which is zero
+// as long as all tags hold.
+
+const BLOCK: usize = 16;
+
+/** Writes the nonce of each of these candidates, and the counter 1 behind it. */
+export function nonces(first: u32, count: u32, to: usize): void {
+  for (let i = first; i < first + count; i += 1) {
+    const at = <usize>load<u32>(jobs + <usize>i * 12);
+    store<u32>(to, load<u32>(at, TSI));
+    store<u32>(to, 0, 4);
+    store<u8>(to, load<u8>(at, SN), 7);
+    store<u32>(to, load<u32>(at, SN + 1), 8);
+    store<u32>(to, 0x01000000, 12);
+    to += BLOCK;
+  }
+}
+
+/**
+ * Writes each of these candidates, its tag field zero, padded to whole blocks; then its length block; then its tag and mask
+ * added. @returns bytes written
+ */
+export function chain(first: u32, count: u32, masks: usize, to: usize): u32 {
+  const begin = to;
+  for (let i = first; i < first + count; i += 1) {
+    const job = jobs + <usize>i * 12;
+    const at = <usize>load<u32>(job);
+    const length = <usize>load<u32>(job, 4);
+    const saved = savedTags + (<usize>load<u32>(job, 8) - computedTags);
+    const end = to + ((length + BLOCK - 1) & ~(BLOCK - 1));
+    store<u64>(end - BLOCK, 0);
+    store<u64>(end - BLOCK, 0, 8);
+    memory.copy(to, at, length);
+    store<u64>(end, bswap<u64>((<u64>length) << 3));
+    store<u64>(end, 0, 8);
+    store<u64>(end, load<u64>(saved) ^ load<u64>(masks), BLOCK);
+    store<u64>(end, load<u64>(saved, 8) ^ load<u64>(masks, 8), BLOCK + 8);
+    masks += BLOCK;
+    to = end + 2 * BLOCK;
+  }
+  return <u32>(to - begin);
+}
+
+/** The tags of these candidates hold: they are what would have been computed. */
+export function vouch(first: u32, count: u32): void {
+  for (let i = first; i < first + count; i += 1) {
+    const computed = <usize>load<u32>(jobs + <usize>i * 12, 8);
+    const saved = savedTags + (computed - computedTags);
+    store<u64>(computed, load<u64>(saved));
+    store<u64>(computed, load<u64>(saved, 8), 8);
+  }
+}
+
 /**
  * Judges the datagrams from `from` on, in their order, and places their symbols, up to the first one that the host must
  * see: HOST, PLACE or WHOLE is its code. @returns its index, or `count`

@@ -1,6 +1,6 @@
 // Tags through OpenSSL's public functions, which the Node binary exports. Loaded only where native code is wanted.
 import { endianness } from 'node:os';
-import { type Authenticator, TAG_BYTES, TAG_JOB_WORDS, type TagAlgorithm } from '@sluice/ports';
+import { type Authenticator, TAG_BYTES, TAG_JOB_WORDS, type TagAlgorithm, type TogetherCheck } from '@sluice/ports';
 import koffi from 'koffi';
 import { SN_BYTES, SN_OFFSET, type TagAccelerator, TSI_OFFSET } from './linkkeys.ts';
 
@@ -18,6 +18,7 @@ const openssl = {
   init: program.func('int EVP_EncryptInit_ex(uintptr_t, uintptr_t, uintptr_t, uintptr_t, uintptr_t)'),
   update: program.func('int EVP_EncryptUpdate(uintptr_t, uintptr_t, uintptr_t, uintptr_t, int)'),
   final: program.func('int EVP_EncryptFinal_ex(uintptr_t, uintptr_t, uintptr_t)'),
+  padding: program.func('int EVP_CIPHER_CTX_set_padding(uintptr_t, int)'),
   control: program.func('int EVP_CIPHER_CTX_ctrl(uintptr_t, int, int, uintptr_t)'),
   /** SHA256(3): the state is a structure of the caller's, so one half-way through can be kept and copied. */
   sha256Init: program.func('int SHA256_Init(uintptr_t)'),
@@ -33,6 +34,7 @@ const openssl = {
       | 'update'
       | 'final'
       | 'control'
+      | 'padding'
       | 'sha256Init'
       | 'sha256Update'
       | 'sha256Final'
@@ -76,21 +78,28 @@ const contexts = new FinalizationRegistry<number>((context) => void openssl.free
 /** One call of a batch. The tag field of the datagram is zero. */
 type TagOne = (base: number, bytes: Uint8Array, at: number, length: number, to: number) => void;
 
-let cipher: number | undefined;
+/** Fetched once for all sessions: it is counted, and never given back. */
+const ciphers = new Map<string, number>();
 
-/** AES-256-GMAC: a context that keeps the key schedule; the nonce is given anew for each datagram. */
-function gmac(owner: object, key: Uint8Array): TagOne {
-  const work = scratch(NONCE_BYTES + SHA256_BYTES + 4);
-  const [nonce, keyAt] = [work.address, work.address + NONCE_BYTES];
-  const length = keyAt + SHA256_BYTES;
+/** A context that keeps the key schedule, for as long as its owner. */
+function contextOf(owner: object, name: string, key: Uint8Array): number {
+  const work = scratch(SHA256_BYTES);
   const context = openssl.newCipherContext();
   contexts.register(owner, context);
-  work.bytes.set(key, NONCE_BYTES);
-  // Fetched once for all sessions: it is counted, and never given back.
-  cipher ??= openssl.fetchCipher(0, 'AES-256-GCM', 0);
-  const began = cipher !== 0 && openssl.init(context, cipher, 0, keyAt, 0) === 1;
+  const cipher = ciphers.get(name) ?? openssl.fetchCipher(0, name, 0);
+  ciphers.set(name, cipher);
+  work.bytes.set(key);
+  const began = cipher !== 0 && openssl.init(context, cipher, 0, work.address, 0) === 1;
   work.bytes.fill(0);
-  if (!began) throw new Error('OpenSSL has no AES-256-GCM');
+  if (!began) throw new Error(`OpenSSL has no ${name}`);
+  return context;
+}
+
+/** AES-256-GMAC: the nonce is given anew for each datagram. */
+function gmac(owner: object, key: Uint8Array): TagOne {
+  const work = scratch(NONCE_BYTES + 4);
+  const [nonce, length] = [work.address, work.address + NONCE_BYTES];
+  const context = contextOf(owner, 'AES-256-GCM', key);
   const snAt = NONCE_BYTES - SN_BYTES;
   return (base, bytes, at, size, to) => {
     for (let i = 0; i < 4; i += 1) work.bytes[i] = bytes[at + TSI_OFFSET + i] ?? 0;
@@ -101,6 +110,55 @@ function gmac(owner: object, key: Uint8Array): TagOne {
       openssl.final(context, base + to, length) &
       openssl.control(context, EVP_CTRL_AEAD_GET_TAG, TAG_BYTES, base + to);
     if (done !== 1) throw new Error('OpenSSL made no tag');
+  };
+}
+
+/** A nonce that no datagram has: its session would be 0xffffffff, of a class that is none. What is made with it never leaves the process. */
+const NO_NONCE = 0xff;
+const ZERO_PAGE = 4096;
+
+/** GMAC's two halves. The hash of any bytes is zero when its tag is that of as many zero bytes, whose hash is zero. */
+function gmacTogether(owner: object, key: Uint8Array): TogetherCheck {
+  const work = scratch(NONCE_BYTES + 4 + TAG_BYTES + ZERO_PAGE);
+  work.bytes.fill(NO_NONCE, 0, NONCE_BYTES);
+  const [nonce, length, tag] = [work.address, work.address + NONCE_BYTES, work.address + NONCE_BYTES + 4];
+  const got = work.bytes.subarray(NONCE_BYTES + 4, NONCE_BYTES + 4 + TAG_BYTES);
+  const zeros = tag + TAG_BYTES;
+  const hash = contextOf(owner, 'AES-256-GCM', key);
+  const block = contextOf(owner, 'AES-256-ECB', key);
+  openssl.padding(block, 0);
+  const tagOf = (feed: () => number): Uint8Array => {
+    const done =
+      openssl.init(hash, 0, 0, 0, nonce) &
+      feed() &
+      openssl.final(hash, tag, length) &
+      openssl.control(hash, EVP_CTRL_AEAD_GET_TAG, TAG_BYTES, tag);
+    if (done !== 1) throw new Error('OpenSSL made no tag');
+    return got;
+  };
+  const feedZeros = (bytes: number): number => {
+    let done = 1;
+    for (let left = bytes; left > 0; left -= ZERO_PAGE)
+      done &= openssl.update(hash, 0, length, zeros, Math.min(ZERO_PAGE, left));
+    return done;
+  };
+  const ofZeros = new Map<number, Uint8Array>();
+  const expected = (bytes: number): Uint8Array => {
+    const known = ofZeros.get(bytes) ?? tagOf(() => feedZeros(bytes)).slice();
+    ofZeros.set(bytes, known);
+    return known;
+  };
+  return {
+    mask: (bytes, at, size) => {
+      const address = baseOf(bytes) + at;
+      if (openssl.update(block, address, length, address, size) !== 1) throw new Error('OpenSSL encrypted nothing');
+    },
+    isZero: (bytes, at, size) => {
+      const wanted = expected(size);
+      const made = tagOf(() => openssl.update(hash, 0, length, baseOf(bytes) + at, size));
+      // All bits are looked at, whatever differs (A-6).
+      return made.reduce((differs, byte, i) => differs | (byte ^ (wanted[i] ?? 0)), 0) === 0;
+    },
   };
 }
 
@@ -149,11 +207,17 @@ class NativeAuthenticator implements Authenticator {
   readonly #algorithm: TagAlgorithm;
   readonly #key: Uint8Array;
   #tagOne: TagOne | undefined;
+  #together: TogetherCheck | undefined;
 
   constructor(reference: Authenticator, algorithm: TagAlgorithm, key: Uint8Array) {
     this.#reference = reference;
     this.#algorithm = algorithm;
     this.#key = key;
+  }
+
+  get together(): TogetherCheck | undefined {
+    if (this.#algorithm === 'AES-256-GMAC') this.#together ??= gmacTogether(this, this.#key);
+    return this.#together;
   }
 
   sign(datagram: Uint8Array, tagOffset: number): void {

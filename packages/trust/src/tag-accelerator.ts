@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { TAG_BYTES, TAG_JOB_WORDS, type TagAlgorithm } from '@sluice/ports';
+import { type Authenticator, TAG_BYTES, TAG_JOB_WORDS, type TagAlgorithm, type TogetherCheck } from '@sluice/ports';
 import { LINK_KEY_BYTES, makeLinkKey, TAG_OFFSET, type TagAccelerator } from './linkkeys.ts';
+import { holdTogether } from './together.ts';
 
 /** What was chosen, and why. */
 export interface TagChoice {
@@ -52,6 +53,27 @@ function trial(accelerate: TagAccelerator): string | undefined {
     if (expected === undefined || got === undefined || Buffer.compare(expected, got) !== 0) {
       return `native tags of ${algorithm} differ from those of node:crypto`;
     }
+    const { together } = makeLinkKey(options, accelerate).session(TRIED_SESSION);
+    if (together !== undefined && !judgesTogether(together, makeLinkKey(options).session(TRIED_SESSION))) {
+      return `native tags of ${algorithm} cannot be checked together`;
+    }
   }
   return undefined;
+}
+
+/** True tags must hold together, and one wrong bit must show. */
+function judgesTogether(together: TogetherCheck, reference: Authenticator): boolean {
+  const datagrams = TRIED_LENGTHS.map((length) => {
+    const datagram = new Uint8Array(randomBytes(length));
+    reference.sign(datagram, TAG_OFFSET);
+    return datagram;
+  });
+  if (!holdTogether(together, datagrams)) return false;
+  for (const datagram of datagrams) {
+    const last = datagram.length - 1;
+    datagram[last] = (datagram[last] ?? 0) ^ 1;
+    if (holdTogether(together, datagrams)) return false;
+    datagram[last] ^= 1;
+  }
+  return true;
 }

@@ -1,5 +1,5 @@
 import { type Arena, openKernel } from '@sluice/wasm';
-import type { Authenticator, Verdict } from '@sluice/ports';
+import type { Authenticator, TogetherCheck, Verdict } from '@sluice/ports';
 import { TAG_BYTES, TAG_JOB_WORDS } from '@sluice/ports';
 import { LINK_KERNEL } from '../kernel.wasm.ts';
 import type { Stopwatch } from '../stopwatch.ts';
@@ -23,6 +23,9 @@ interface Exports {
   follow(tsi: number, asid: number, datagramBytes: number, window: number): void;
   split(runs: number, count: number): number;
   admit(count: number): number;
+  nonces(first: number, count: number, to: number): void;
+  chain(first: number, count: number, masks: number, to: number): number;
+  vouch(first: number, count: number): void;
   place(from: number, count: number): number;
 }
 
@@ -31,6 +34,15 @@ export const BATCH_DATAGRAMS = 4096;
 /** Runs in one batch at most. */
 export const BATCH_RUNS = 64;
 export const RUN_WORDS = 3;
+
+/** Tags checked together at most; with fewer than a few it is not worth it. */
+const TOGETHER_MAX = 64;
+const TOGETHER_MIN = 4;
+/** Room for the bytes of as many: few enough to stay in a processor's own cache. */
+const CHAIN_BYTES = 131_072;
+const BLOCK_BYTES = 16;
+/** After one that does not hold, so many groups are checked tag by tag at once: where it rains forgeries, nothing is done twice. */
+const WARY_GROUPS = 16;
 
 /** Codes of the kernel that are verdicts, by number. */
 const VERDICTS: readonly Verdict[] = ['accepted', 'surplus', 'replayed', 'bad-tag'];
@@ -52,6 +64,10 @@ export class ReceiveKernel {
   readonly #runsAt: number;
   readonly #jobs: Uint32Array;
   readonly #counts: Uint32Array;
+  readonly #masksAt: number;
+  readonly #chainAt: number;
+  #wary = 0;
+  #group = 0;
 
   private constructor(arena: Arena, exports: Exports) {
     this.#arena = arena;
@@ -73,6 +89,8 @@ export class ReceiveKernel {
     this.lengths = lengths;
     this.#jobs = jobs;
     this.#counts = counts;
+    this.#masksAt = arena.take(TOGETHER_MAX * BLOCK_BYTES);
+    this.#chainAt = arena.take(CHAIN_BYTES);
     this.runs = runs;
     this.#runsAt = runsAt;
     this.codes = arena.view(codesAt, BATCH_DATAGRAMS);
@@ -91,6 +109,8 @@ export class ReceiveKernel {
   /** Whose datagrams are judged here; with no window, nobody's. */
   follow(tsi: number, asid: number, datagramBytes: number, window: number): void {
     this.cache.clear();
+    const chained = Math.ceil(datagramBytes / BLOCK_BYTES) * BLOCK_BYTES + 2 * BLOCK_BYTES;
+    this.#group = Math.min(TOGETHER_MAX, Math.floor(CHAIN_BYTES / chained));
     this.#exports.follow(tsi, asid, datagramBytes, window);
   }
 
@@ -103,9 +123,32 @@ export class ReceiveKernel {
   admit(count: number, authenticator: Authenticator, watch: Stopwatch<ReceiveStop>): number {
     const candidates = this.#exports.admit(count);
     watch.lap('admit');
-    authenticator.tags(this.#arena.bytes, this.#jobs, candidates);
+    for (let first = 0; first < candidates; first += this.#group) {
+      this.#check(first, Math.min(this.#group, candidates - first), authenticator);
+    }
     watch.lap('tag');
     return candidates;
+  }
+
+  /** The tags of one group: together, and one by one when they do not hold together (A-7). */
+  #check(first: number, count: number, authenticator: Authenticator): void {
+    if (this.#wary > 0) this.#wary -= 1;
+    else if (authenticator.together !== undefined && count >= TOGETHER_MIN) {
+      if (this.#hold(first, count, authenticator.together)) {
+        this.#exports.vouch(first, count);
+        return;
+      }
+      this.#wary = WARY_GROUPS;
+    }
+    authenticator.tags(this.#arena.bytes, this.#jobs.subarray(first * TAG_JOB_WORDS), count);
+  }
+
+  #hold(first: number, count: number, together: TogetherCheck): boolean {
+    const { bytes } = this.#arena;
+    this.#exports.nonces(first, count, this.#masksAt);
+    together.mask(bytes, this.#masksAt, count * BLOCK_BYTES);
+    const length = this.#exports.chain(first, count, this.#masksAt, this.#chainAt);
+    return together.isZero(bytes, this.#chainAt, length);
   }
 
   /** Second half, in the order of arrival, up to a datagram for the host; `count` when there is none. */
