@@ -10,6 +10,7 @@ const CHECKS: readonly (readonly [name: string, program: string, ...args: string
   ['lint', bin('eslint'), '--max-warnings', '0', '.'],
   ['types', bin('tsc'), '-p', 'tsconfig.json'],
   ['purity', bin('tsc'), '-p', 'tsconfig.pure.json'],
+  ['page', bin('tsc'), '-p', 'tsconfig.page.json'],
   ['ranks', process.execPath, 'test/ranks.ts'],
 ];
 

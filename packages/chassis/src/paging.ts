@@ -5,10 +5,15 @@ export const PAGE_LIMIT_DEFAULT = 50;
 export const PAGE_LIMIT_MAX = 200;
 const CURSOR = /^[A-Za-z0-9_.~-]{1,128}$/;
 
+/** Query parameters that narrow a list: each with the values it may have. */
+export type Filters = Readonly<Record<string, readonly string[]>>;
+
 export interface PageRequest {
   readonly limit: number;
   /** Where to go on: the `next` of the page before, undefined for the first. Opaque to the caller, hostile to us. */
   readonly cursor: string | undefined;
+  /** Of the filters those that were given. */
+  readonly filters: Readonly<Record<string, string>>;
 }
 
 export interface Page {
@@ -17,11 +22,10 @@ export interface Page {
   readonly next?: string | undefined;
 }
 
-/** `limit` and `cursor` of a query. @throws HttpProblem 400 */
-export function pageRequest(query: unknown): PageRequest {
+/** `limit`, `cursor` and filters of a query. @throws HttpProblem 400 */
+export function pageRequest(query: unknown, known: Filters = {}): PageRequest {
   const { limit, cursor, ...others } = query as Readonly<Record<string, unknown>>;
-  const [other] = Object.keys(others);
-  if (other !== undefined) throw new HttpProblem(400, `There is no query parameter "${other}"; use limit and cursor.`);
+  const filters = Object.entries(others).map(([name, value]) => filterOf(name, value, known));
   const count =
     limit === undefined ? PAGE_LIMIT_DEFAULT : typeof limit === 'string' && /^\d{1,6}$/.test(limit) ? Number(limit) : 0;
   if (count < 1 || count > PAGE_LIMIT_MAX) {
@@ -30,5 +34,16 @@ export function pageRequest(query: unknown): PageRequest {
   if (cursor !== undefined && !(typeof cursor === 'string' && CURSOR.test(cursor))) {
     throw new HttpProblem(400, 'cursor is not one that this service gave out; begin without it.');
   }
-  return { limit: count, cursor };
+  return { limit: count, cursor, filters: Object.fromEntries(filters) };
+}
+
+function filterOf(name: string, value: unknown, known: Filters): readonly [string, string] {
+  const allowed = Object.hasOwn(known, name) ? known[name] : undefined;
+  if (allowed === undefined) {
+    const use = ['limit', 'cursor', ...Object.keys(known)].join(', ');
+    throw new HttpProblem(400, `There is no query parameter "${name}"; use ${use}.`);
+  }
+  const found = allowed.find((each) => each === value);
+  if (found === undefined) throw new HttpProblem(400, `${name} must be one of ${allowed.join(', ')}.`);
+  return [name, found];
 }

@@ -94,8 +94,8 @@ describe('the read-only port', () => {
     });
     await ask(origin, '/v1/bundles');
     expect(pages).toEqual([
-      { limit: 7, cursor: 'abc' },
-      { limit: 50, cursor: undefined },
+      { limit: 7, cursor: 'abc', filters: {} },
+      { limit: 50, cursor: undefined, filters: {} },
     ]);
     expect(await ask(origin, '/v1/status', { method: 'HEAD' })).toMatchObject({ status: 200, body: '' });
   });
@@ -151,11 +151,6 @@ describe('the read-only port', () => {
     expect(await ask(origin, '/livez', { headers: { host } })).toMatchObject({ status: 200 });
   });
 
-  it('takes any Host header on another address', async () => {
-    const { origin } = await serve({ host: '0.0.0.0' });
-    expect(await ask(origin, '/livez', { headers: { host: 'diode.lan' } })).toMatchObject({ status: 200 });
-  });
-
   it('tells of what it does not have, and keeps its own errors inside', async () => {
     const { origin } = await serve({
       bundles: () => Promise.reject(new Error('secret path')),
@@ -179,23 +174,6 @@ describe('the read-only port', () => {
     expect(await ask(origin, '/livez', { headers: { x: 'y'.repeat(HTTP_LIMITS.headerBytes) } })).toMatchObject({
       status: 431,
     });
-  });
-
-  it('closes connections beyond its limit at once', async () => {
-    const { origin } = await serve();
-    const port = Number(new URL(origin).port);
-    const idle = await Promise.all(
-      Array.from({ length: HTTP_LIMITS.connections }, async () => {
-        const socket = connect(port, '127.0.0.1');
-        await once(socket, 'connect');
-        return socket;
-      }),
-    );
-    const extra = connect(port, '127.0.0.1');
-    extra.on('error', () => undefined);
-    extra.resume();
-    await once(extra, 'close');
-    for (const socket of idle) socket.destroy();
   });
 
   it('names the address that is taken', async () => {

@@ -3,7 +3,6 @@ import {
   boolean,
   duration,
   type Infer,
-  integer,
   object,
   optional,
   path,
@@ -13,6 +12,7 @@ import {
   url,
   withDefault,
 } from '@sluice/base';
+import { httpConfig } from '@sluice/chassis';
 import { channelsConfig, redisConfig, storeConfig } from '@sluice/policy';
 import { loadSigner } from '@sluice/trust';
 
@@ -31,13 +31,7 @@ const server = {
 
 export const importerConfig = object('sluice importer: from the store into Harbor', {
   stateDirectory: path('record of what was imported; private'),
-  http: withDefault(
-    object('read-only HTTP port', {
-      host: withDefault(string('address'), '127.0.0.1'),
-      port: withDefault(integer('TCP port', { max: 65535 }), 9183),
-    }),
-    {},
-  ),
+  http: httpConfig(9183),
   channels: channelsConfig('channels; checked here again, whatever the receiver decided'),
   store: storeConfig,
   redis: redisConfig,

@@ -47,12 +47,15 @@ interface Row {
   readonly hash: string;
 }
 
+const eventOf = (row: Row): LedgerEvent => ({ ...row, body: JSON.parse(row.body) as Record<string, unknown> });
+
 /** The append-only, hash-chained record inside a ledger's database. */
 export class EventChain {
   readonly #last: StatementSync;
   readonly #insert: StatementSync;
   readonly #all: StatementSync;
   readonly #of: StatementSync;
+  readonly #after: StatementSync;
   readonly #database: DatabaseSync;
   readonly #now: () => number;
 
@@ -65,6 +68,7 @@ export class EventChain {
     );
     this.#all = database.prepare('SELECT * FROM events ORDER BY seq');
     this.#of = database.prepare('SELECT * FROM events WHERE subject = ? ORDER BY seq');
+    this.#after = database.prepare('SELECT * FROM events WHERE seq > ? ORDER BY seq LIMIT ?');
   }
 
   /** Appends within the caller's transaction. */
@@ -81,10 +85,17 @@ export class EventChain {
 
   /** All entries about one subject, oldest first. */
   about(subject: string): LedgerEvent[] {
-    return (this.#of.all(subject) as unknown as Row[]).map((row) => ({
-      ...row,
-      body: JSON.parse(row.body) as Record<string, unknown>,
-    }));
+    return (this.#of.all(subject) as unknown as Row[]).map(eventOf);
+  }
+
+  /** Number of the latest entry, 0 for none. */
+  last(): number {
+    return (this.#last.get() as { seq: number } | undefined)?.seq ?? 0;
+  }
+
+  /** At most `limit` entries after a number, oldest first. */
+  after(seq: number, limit: number): LedgerEvent[] {
+    return (this.#after.all(seq, limit) as unknown as Row[]).map(eventOf);
   }
 
   /** Recomputes the whole chain. */

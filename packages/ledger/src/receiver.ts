@@ -57,6 +57,12 @@ export interface MissingBundle {
   readonly bytes?: number;
 }
 
+/** Which bundles are wanted of a list. */
+export interface BundleFilter {
+  readonly state?: string | undefined;
+  readonly channel?: string | undefined;
+}
+
 interface Row {
   readonly number: number;
   readonly id: Digest;
@@ -197,6 +203,23 @@ export class ReceiverLedger {
     return rows.map(({ bundle, queued }) => ({ bundle, queued: queued === 1 }));
   }
 
+  /** When the bundle was published that waits longest for its receipt, Unix milliseconds. */
+  waitingSince(): number | undefined {
+    const row = this.#database
+      .prepare('SELECT min(changed) AS since FROM outbox CROSS JOIN bundles ON bundles.id = bundle')
+      .get() as { since: number | null } | undefined;
+    return row?.since ?? undefined;
+  }
+
+  /** Greatest versions accepted of a type of artifact. */
+  versionsOf(type: string): { readonly channel: string; readonly target: HostileText; readonly version: number }[] {
+    const rows = this.#database.prepare('SELECT channel, target, version FROM versions WHERE type = ?').all(type);
+    return (rows as unknown as { channel: string; target: string; version: number }[]).map((row) => ({
+      ...row,
+      target: hostile(row.target),
+    }));
+  }
+
   markQueued(bundle: Digest): void {
     transaction(this.#database, () => {
       this.#database.prepare('UPDATE outbox SET queued = 1 WHERE bundle = ?').run(bundle);
@@ -244,7 +267,7 @@ export class ReceiverLedger {
 
   /** Sequence numbers up to the last one known, by statement or heartbeat, that no bundle took: at most `limit`, lowest first. */
   missing(channel: string, limit: number): number[] {
-    const last = this.#lastKnown(channel);
+    const last = this.lastKnown(channel);
     const { upTo, gaps } = this.#gaps.get(channel) ?? { upTo: 0, gaps: [] };
     const missing = gaps.filter((sequence) => this.takenBy(channel, sequence) === undefined);
     let next = upTo + 1;
@@ -298,7 +321,7 @@ export class ReceiverLedger {
   }
 
   /** The greatest number of a channel that a statement or a heartbeat told of. */
-  #lastKnown(channel: string): number {
+  lastKnown(channel: string): number {
     const row = this.#database
       .prepare(
         `SELECT max(
@@ -331,10 +354,21 @@ export class ReceiverLedger {
   list(
     limit: number,
     before?: number,
+    { state, channel }: BundleFilter = {},
   ): { readonly bundles: readonly BundleRecord[]; readonly next: number | undefined } {
+    const wanted = [
+      'number < :before',
+      ...(state === undefined ? [] : ['state = :state']),
+      ...(channel === undefined ? [] : ['channel = :channel']),
+    ];
     const rows = this.#database
-      .prepare('SELECT * FROM bundles WHERE number < ? ORDER BY number DESC LIMIT ?')
-      .all(before ?? Number.MAX_SAFE_INTEGER, limit) as unknown as Row[];
+      .prepare(`SELECT * FROM bundles WHERE ${wanted.join(' AND ')} ORDER BY number DESC LIMIT :limit`)
+      .all({
+        before: before ?? Number.MAX_SAFE_INTEGER,
+        limit,
+        ...(state === undefined ? {} : { state }),
+        ...(channel === undefined ? {} : { channel }),
+      }) as unknown as Row[];
     return { bundles: rows.map(recordOf), next: rows.length === limit ? rows.at(-1)?.number : undefined };
   }
 

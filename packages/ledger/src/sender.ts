@@ -204,6 +204,12 @@ export class SenderLedger {
     return Number(this.#database.prepare(query).get()?.n ?? 0);
   }
 
+  /** When the bundle was sealed that waits longest for its first pass, Unix milliseconds. */
+  waitingSince(): number | undefined {
+    const query = "SELECT min(sealed_at) AS since FROM bundles WHERE state = 'queued' AND passes_done = 0";
+    return (this.#database.prepare(query).get() as { since: number | null }).since ?? undefined;
+  }
+
   passBegun(id: string): void {
     transaction(this.#database, () => {
       this.#database.prepare("UPDATE bundles SET state = 'sending' WHERE id = ?").run(id);
@@ -226,10 +232,21 @@ export class SenderLedger {
   list(
     limit: number,
     before?: number,
+    { state, channel }: { readonly state?: string | undefined; readonly channel?: string | undefined } = {},
   ): { readonly bundles: readonly SealedBundle[]; readonly next: number | undefined } {
+    const wanted = [
+      'number < :before',
+      ...(state === undefined ? [] : ['state = :state']),
+      ...(channel === undefined ? [] : ['channel = :channel']),
+    ];
     const rows = this.#database
-      .prepare('SELECT * FROM bundles WHERE number < ? ORDER BY number DESC LIMIT ?')
-      .all(before ?? Number.MAX_SAFE_INTEGER, limit) as unknown as Row[];
+      .prepare(`SELECT * FROM bundles WHERE ${wanted.join(' AND ')} ORDER BY number DESC LIMIT :limit`)
+      .all({
+        before: before ?? Number.MAX_SAFE_INTEGER,
+        limit,
+        ...(state === undefined ? {} : { state }),
+        ...(channel === undefined ? {} : { channel }),
+      }) as unknown as Row[];
     const next = rows.length === limit ? rows.at(-1)?.number : undefined;
     return { bundles: rows.map(bundleOf), next };
   }

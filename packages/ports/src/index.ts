@@ -7,3 +7,4 @@ export * from './staging.ts';
 export * from './datagrams.ts';
 export * from './link-messages.ts';
 export * from './text.ts';
+export * from './sender-faults.ts';

@@ -1,4 +1,4 @@
-import type { Health, HealthCheck } from '@sluice/chassis';
+import { diskCheck, duration, type Health, type HealthCheck } from '@sluice/chassis';
 import type { ReceiverLedger } from '@sluice/ledger';
 import type { ImportQueue } from '@sluice/queue';
 import { terminalText } from '@sluice/ports';
@@ -12,17 +12,39 @@ export interface CheckParts {
   readonly channels: readonly string[];
   readonly missing: MissingBundles;
   readonly quietAfterMs: number;
+  readonly limits: CheckLimits;
+  /** Directories whose disk is watched: what they are for, and where. */
+  readonly disks: readonly (readonly [what: string, path: string])[];
+  /** Channels that let CVE databases in. */
+  readonly cveChannels: readonly string[];
+}
+
+export interface CheckLimits {
+  readonly cveDatabaseAgeMs: number;
+  readonly queueAgeMs: number;
+  /** FEC margin at which to warn, symbols. */
+  readonly marginSymbols: number;
+  readonly diskFree: number;
 }
 
 /** link tells how it is every second; this much silence means that it does not run, or hangs. */
-const LINK_SILENT_MS = 5000;
+export const LINK_SILENT_MS = 5000;
 
 /** The health checks of the receiver. The link being down is no reason to restart us, nor to say that we are not ready. */
 export function addChecks(health: Health, parts: CheckParts): void {
   const { ledger, link, queue } = parts;
   const checks = [
     linkProcess(link),
-    ...parts.channels.flatMap((channel) => [linkFreshness(channel, parts), missingBundles(channel, parts)]),
+    anythingFresh(parts),
+    ...parts.channels.flatMap((channel) => [
+      linkFreshness(channel, parts),
+      senderHealth(channel, parts),
+      missingBundles(channel, parts),
+    ]),
+    fecMargin(parts),
+    queueAge(parts),
+    ...(parts.cveChannels.length === 0 ? [] : [cveDatabase(parts)]),
+    ...parts.disks.map(([what, path]) => diskCheck(what, path, parts.limits.diskFree)),
     bundlesIn('quarantined', ledger, 'bundles were refused; /v1/bundles and the quarantine directory say why'),
     bundlesIn('failed', ledger, 'the importer did not take bundles; /v1/bundles says which and why'),
     redis(queue, ledger),
@@ -59,6 +81,82 @@ const linkFreshness = (channel: string, { link, quietAfterMs }: CheckParts): Hea
       : { status: 'pass', ...seen };
   },
 });
+
+/** Data or heartbeat, whichever is younger. */
+const anythingFresh = ({ link, channels, quietAfterMs }: CheckParts): HealthCheck => ({
+  name: 'link:freshness',
+  check: () => {
+    const ages = [link.dataAge, ...channels.map((channel) => link.heartbeatAge(channel))];
+    const age = Math.min(...ages.filter((each) => each !== undefined));
+    if (age === Infinity) return { status: 'fail', output: 'nothing authentic has come since the start' };
+    const seen = { observedValue: Math.round(age), observedUnit: 'ms', threshold: quietAfterMs };
+    return age > quietAfterMs
+      ? { status: 'fail', ...seen, output: 'the link is silent: sender, fibre or key' }
+      : { status: 'pass', ...seen };
+  },
+});
+
+/** What the sender says of itself. */
+const senderHealth = (channel: string, { link, quietAfterMs }: CheckParts): HealthCheck => ({
+  name: `sender:health-${channel}`,
+  check: () => {
+    const heartbeat = link.heartbeatOf(channel);
+    if (heartbeat === undefined) return { status: 'warn', output: 'the sender has not been heard of' };
+    const seen = { observedValue: heartbeat.state, observedUnit: 'state' };
+    const ago = duration(heartbeat.ageMs / 1000);
+    if (heartbeat.ageMs > quietAfterMs) return { status: 'warn', ...seen, output: `that was ${ago} ago` };
+    if (heartbeat.state !== 'degraded') return { status: 'pass', ...seen };
+    const faults = heartbeat.faults.join(', ');
+    return {
+      status: 'warn',
+      ...seen,
+      output: `the sender says: ${faults === '' ? 'degraded' : faults}; look at its page`,
+    };
+  },
+});
+
+/** How close the objects that had to be repaired came to failing. */
+const fecMargin = ({ link, limits }: CheckParts): HealthCheck => ({
+  name: 'link:fec-margin',
+  check: () => {
+    const tight = link.tightness;
+    if (tight === undefined) return { status: 'pass', threshold: limits.marginSymbols };
+    const seen = { observedValue: tight, observedUnit: 'symbols', threshold: limits.marginSymbols };
+    const output = 'blocks are whole by a hair; find what loses datagrams, or send more repair';
+    return tight > limits.marginSymbols ? { status: 'pass', ...seen } : { status: 'warn', ...seen, output };
+  },
+});
+
+const queueAge = ({ ledger, limits }: CheckParts): HealthCheck => ({
+  name: 'queue:age',
+  check: () => {
+    const since = ledger.waitingSince();
+    const age = since === undefined ? 0 : Math.max(0, Date.now() - since);
+    const threshold = Math.round(limits.queueAgeMs / 1000);
+    const seen = { observedValue: Math.round(age / 1000), observedUnit: 's', threshold };
+    const output = 'a published bundle has waited this long for its import; look at the importer';
+    return age > limits.queueAgeMs ? { status: 'warn', ...seen, output } : { status: 'pass', ...seen };
+  },
+});
+
+/** The versions of CVE databases are times (Unix seconds). The oldest of them counts. By our clock: it only warns. */
+const cveDatabase = ({ ledger, limits, cveChannels }: CheckParts): HealthCheck => ({
+  name: 'cve-db:age',
+  check: () => {
+    const databases = ledger.versionsOf('cve-db').filter(({ channel }) => cveChannels.includes(channel));
+    const threshold = Math.round(limits.cveDatabaseAgeMs / 3_600_000);
+    const [oldest] = databases.toSorted((a, b) => a.version - b.version);
+    if (oldest === undefined) return { status: 'warn', threshold, output: 'no CVE database has come yet' };
+    const hours = (Date.now() / 1000 - oldest.version) / 3600;
+    const seen = { observedValue: Math.round(hours * 10) / 10, observedUnit: 'h', threshold };
+    if (hours <= threshold) return { status: 'pass', ...seen };
+    const output = `${terminalText(oldest.target)} of channel ${oldest.channel} is of ${timeOf(oldest.version)}; send a newer one`;
+    return { status: 'warn', ...seen, output };
+  },
+});
+
+const timeOf = (seconds: number): string =>
+  seconds < 8.64e12 ? new Date(seconds * 1000).toISOString() : `version ${String(seconds)}`;
 
 const missingBundles = (channel: string, { missing }: CheckParts): HealthCheck => ({
   name: `bundles:missing-${channel}`,

@@ -12,6 +12,7 @@ import {
   withDefault,
 } from '@sluice/base';
 import { ENVELOPE_BYTES } from '@sluice/bundle';
+import { httpConfig } from '@sluice/chassis';
 import { loadTicketSigner } from '@sluice/trust';
 import { channelsConfig, publicKeyFile, redisConfig, storeConfig } from '@sluice/policy';
 
@@ -45,13 +46,7 @@ export const receiverConfig = object('sluice receiver: verifies, publishes and q
       ),
     }),
   ),
-  http: withDefault(
-    object('read-only HTTP port', {
-      host: withDefault(string('address'), '127.0.0.1'),
-      port: withDefault(integer('TCP port', { min: 0, max: 65535 }), 9181),
-    }),
-    {},
-  ),
+  http: httpConfig(9181),
   channels: channelsConfig('channels'),
   store: storeConfig,
   redis: redisConfig,
@@ -75,6 +70,15 @@ export const receiverConfig = object('sluice receiver: verifies, publishes and q
   linkQuietAfter: withDefault(
     duration('without an authentic heartbeat for this long the link counts as down', { min: 1000 }),
     '10s',
+  ),
+  health: withDefault(
+    object('when the health checks warn', {
+      cveDatabaseAge: withDefault(duration('age of the oldest CVE database, by its version', { min: 0 }), '72h'),
+      queueAge: withDefault(duration('time that a published bundle waits for its receipt', { min: 0 }), '1h'),
+      fecMargin: withDefault(integer('symbols to spare of repaired objects', { min: 0, max: 254 }), 0),
+      diskFree: withDefault(bytes('room on a disk; a tenth of it is a failure'), '1GiB'),
+    }),
+    {},
   ),
   limits: withDefault(
     object('named limits', {

@@ -16,12 +16,14 @@ export interface HearParts {
   readonly link: LinkState;
   readonly logger: Logger;
   readonly channels: ReadonlyMap<string, unknown>;
+  /** Symbols to spare of the worst block of an object. */
+  readonly onMargin?: (symbols: number) => void;
 }
 
 /** What the receiver does about each message of link. */
 export async function hear(
   message: LinkToReceiver,
-  { pipeline, histories, missing, ledger, link, logger, channels }: HearParts,
+  { pipeline, histories, missing, ledger, link, logger, channels, onMargin }: HearParts,
 ): Promise<void> {
   switch (message.type) {
     case 'hello':
@@ -30,6 +32,7 @@ export async function hear(
       logger.info({ io: message.io, receiveBuffer: message.receiveBuffer, session: message.tsi }, 'link connected');
       break;
     case 'object':
+      link.object(message.key);
       if (!(await histories.take(message))) await pipeline.object(message);
       if (message.contentType === STATEMENT_TYPE) missing.look(message.channel);
       break;
@@ -49,6 +52,7 @@ export async function hear(
       break;
     case 'margin':
       link.margin(message);
+      onMargin?.(message.worst);
       break;
     case 'alarm':
       link.alarm(message.code, message.detail);

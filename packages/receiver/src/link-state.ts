@@ -1,3 +1,4 @@
+import { History, type Rates } from '@sluice/chassis';
 import type { Digest, LinkToReceiver } from '@sluice/ports';
 import type { Heartbeat } from './heartbeat.ts';
 
@@ -7,17 +8,28 @@ type Message<T extends LinkToReceiver['type']> = LinkToReceiver & { readonly typ
 const PROGRESS_MAX = 1000;
 /** Alarms that are remembered, latest of each code. */
 const ALARMS_MAX = 32;
+/** Objects whose margin is judged, and seconds of which the rates are known. */
+const TIGHT_OBJECTS = 100;
+const HISTORY_STEPS = 300;
+/** Bytes on the fibre around an encoding symbol: ALC header 44, UDP 8, IPv4 20, Ethernet 38 with gap and preamble. */
+const AROUND_SYMBOL = 110;
 
 /** What link last said of itself and of the other side. Times are milliseconds of uptime. */
 export class LinkState {
   #hello: Message<'hello'> | undefined;
   #status: Message<'status'> | undefined;
   #statusAt: number | undefined;
+  #authentic = 0;
   readonly #heartbeats = new Map<string, { readonly heartbeat: Heartbeat; readonly at: number }>();
   readonly #progress = new Map<Digest, Message<'progress'>>();
   readonly #alarms = new Map<string, { readonly detail: string; readonly at: number }>();
   /** Fewest symbols beyond need of the blocks of each whole object, latest last: how close it was. */
   readonly margins: number[] = [];
+  /** The same of objects of which something was lost and repaired. */
+  readonly #tight: number[] = [];
+  readonly #history = new History(2, HISTORY_STEPS);
+  #symbolBytes: number | undefined;
+  #dataAt: number | undefined;
 
   hello(message: Message<'hello'>): void {
     this.#hello = message;
@@ -26,6 +38,16 @@ export class LinkState {
   status(message: Message<'status'>): void {
     this.#status = message;
     this.#statusAt = performance.now();
+    const before = this.#authentic;
+    this.#authentic = (message.verdicts.accepted ?? 0) + (message.verdicts.surplus ?? 0);
+    if (this.#authentic !== before && this.#authentic > 0) this.#dataAt = performance.now();
+    this.#history.sample([this.#authentic, message.numbers.lost ?? 0]);
+  }
+
+  /** A whole object: its name in the spool says how long symbols are (PROTOCOL.md O-1). */
+  object(key: string): void {
+    const symbolBytes = Number(key.split('-')[2]);
+    if (Number.isSafeInteger(symbolBytes) && symbolBytes > 0) this.#symbolBytes = symbolBytes;
   }
 
   heartbeat(channel: string, heartbeat: Heartbeat): void {
@@ -41,7 +63,9 @@ export class LinkState {
     }
   }
 
-  margin({ worst }: Message<'margin'>): void {
+  margin({ worst, recovered }: Message<'margin'>): void {
+    if (recovered > 0) this.#tight.push(worst);
+    if (this.#tight.length > TIGHT_OBJECTS) this.#tight.shift();
     this.margins.push(worst);
     if (this.margins.length > PROGRESS_MAX) this.margins.shift();
   }
@@ -54,6 +78,34 @@ export class LinkState {
   /** Milliseconds since link last said how it is; undefined before the first time. */
   get silentMs(): number | undefined {
     return this.#statusAt === undefined ? undefined : performance.now() - this.#statusAt;
+  }
+
+  /** Milliseconds since authentic datagrams came, as far as link has told; undefined before the first. */
+  get dataAge(): number | undefined {
+    return this.#dataAt === undefined ? undefined : performance.now() - this.#dataAt;
+  }
+
+  /** Symbols beyond need of the middle one of the latest objects that had to be repaired; undefined when there were too few. */
+  get tightness(): number | undefined {
+    return this.#tight.length < 5 ? undefined : this.#tight.toSorted((a, b) => a - b)[this.#tight.length >> 1];
+  }
+
+  get rates(): Rates {
+    const datagrams = this.#history.series(0);
+    const bits = (this.#symbolBytes ?? 0) + AROUND_SYMBOL;
+    const known = this.#symbolBytes !== undefined;
+    return {
+      stepSeconds: 1,
+      unit: known ? 'bit/s' : 'datagrams/s',
+      carried: known ? datagrams.map((each) => each * bits * 8) : datagrams,
+      lost: this.#history.series(1),
+    };
+  }
+
+  /** How far an object under way is, 0 to 1. */
+  share(digest: Digest): number {
+    const progress = this.#progress.get(digest);
+    return progress === undefined ? 0 : progress.stored / progress.blocks;
   }
 
   /** Milliseconds since the last authentic heartbeat of a channel; undefined before the first. */

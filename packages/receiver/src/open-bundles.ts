@@ -1,5 +1,5 @@
 import type { VerifiedRelease, VerifiedTransport } from '@sluice/bundle';
-import type { BlobStore, Digest } from '@sluice/ports';
+import { type BlobStore, type Digest, hostile, type HostileText } from '@sluice/ports';
 import { PACK_TYPE } from './contents.ts';
 
 /** A bundle whose transport statement holds, while it is not published or refused. */
@@ -23,13 +23,18 @@ export interface UnderWay {
   /** Objects that have not come, and how many have. */
   readonly missing: ReadonlySet<Digest>;
   readonly whole: number;
+  /** Name of its release. */
+  readonly name: HostileText | undefined;
+  readonly verifying: boolean;
 }
 
-export const underWay = ({ transport, missing, release }: OpenBundle): UnderWay => ({
+export const underWay = ({ transport, missing, release, verifying }: OpenBundle): UnderWay => ({
   transport,
   missing,
   released: release !== undefined,
   whole: transport.statement.objects.length - missing.size,
+  name: release === undefined ? undefined : hostile(release.statement.name),
+  verifying,
 });
 
 /** Blobs asked of the store at once. */

@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import {
   createNotifier,
-  digestOfConfig,
   installShutdown,
   loadConfig,
   type LinePeer,
@@ -15,19 +14,21 @@ import {
   createHealth,
   createLogger,
   createMetrics,
+  feedOf,
   type HttpServer,
   type Metrics,
-  type Page,
-  type PageRequest,
+  Pace,
   startHttp,
 } from '@sluice/chassis';
-import { BUNDLE_STATES, ReceiverLedger } from '@sluice/ledger';
-import { jsonText, type LinkToReceiver, parseLinkMessage, type ReceiverToLink } from '@sluice/ports';
+import { ReceiverLedger } from '@sluice/ledger';
+import { type LinkToReceiver, parseLinkMessage, type ReceiverToLink } from '@sluice/ports';
 import { openChannels, openStore, readVerifier } from '@sluice/policy';
 import { type ImportQueue, openQueue } from '@sluice/queue';
 import { unixDatagramSend } from '@sluice/udp';
+import { type AnswerParts, bundlesPage, filtersOf, statusOf, storyOf } from './answers.ts';
+import { receiverSchemas } from './api.ts';
 import { receiverConfig, type ReceiverConfig } from './config.ts';
-import { addChecks, type CheckParts } from './checks.ts';
+import { addChecks } from './checks.ts';
 import { startTickets } from './control.ts';
 import { hear, type HearParts } from './hear.ts';
 import { Histories } from './history.ts';
@@ -36,6 +37,7 @@ import { LinkSupervisor } from './link-supervisor.ts';
 import { addMetrics } from './metrics.ts';
 import { MissingBundles } from './missing.ts';
 import { Outbox } from './outbox.ts';
+import { overviewOf } from './overview.ts';
 import { ReceiverPipeline } from './pipeline.ts';
 import { SpoolChecks } from './spool/checks.ts';
 import { Quarantine } from './quarantine.ts';
@@ -56,6 +58,11 @@ export async function runReceiver(configFile: string, command: readonly string[]
   const channels = openChannels(config.channels);
   const store = await openStore(config.store, config.stateDirectory);
   const metrics = createMetrics();
+  const margins = metrics.histogram({
+    name: 'sluice_link_fec_margin_symbols',
+    help: 'Symbols beyond need of the worst block of each object: at 0 one more loss would have cost the block.',
+    buckets: [0, 1, 2, 4, 8, 16, 32],
+  });
   const queue = openImportQueue(config);
   shutdown.add('queue', () => queue.close());
   const outbox = openOutbox(config, { ledger, queue, logger, metrics });
@@ -84,7 +91,10 @@ export async function runReceiver(configFile: string, command: readonly string[]
     else void outbox.reconcile();
   });
   shutdown.add('results', stopListening);
-  const server = await listenToLink(config, peers, { pipeline, histories, missing, ledger, link, logger, channels });
+  const server = await listenToLink(config, peers, {
+    ...{ pipeline, histories, missing, ledger, link, logger, channels },
+    onMargin: (symbols) => margins.observe(symbols),
+  });
   shutdown.add('link socket', () => server.close());
   await startSupervisor(config, command, logger, shutdown);
   const timer = setInterval(() => void outbox.reconcile(), RECONCILE_MS);
@@ -92,14 +102,8 @@ export async function runReceiver(configFile: string, command: readonly string[]
     clearInterval(timer);
   });
   const parts = {
-    ledger,
-    link,
-    outbox,
-    queue,
-    pipeline,
-    missing,
-    channels: [...channels.keys()],
-    quietAfterMs: config.linkQuietAfter,
+    ...{ config, ledger, link, outbox, queue, pipeline, missing, channels: [...channels.keys()] },
+    ...watched(config),
   };
   await startTickets(config, { ledger, logger, shutdown, pipeline, missing });
   const http = await serveHttp(config, logger, metrics, parts);
@@ -143,23 +147,38 @@ function startChecks(logger: Logger, shutdown: Shutdown): SpoolChecks {
   return checks;
 }
 
-function serveHttp(
-  config: ReceiverConfig,
-  logger: Logger,
-  metrics: Metrics,
-  parts: StatusParts & CheckParts,
-): Promise<HttpServer> {
+function serveHttp(config: ReceiverConfig, logger: Logger, metrics: Metrics, parts: AnswerParts): Promise<HttpServer> {
   const health = createHealth({ description: 'sluice receiver' });
   addChecks(health, parts);
   addMetrics(metrics, parts);
+  const pace = new Pace();
   return startHttp({
     ...config.http,
+    title: 'sluice receiver',
     health,
     metrics,
     logger,
-    status: () => statusOf(parts, config),
+    status: () => statusOf(parts),
     bundles: (page) => bundlesPage(parts.ledger, page),
+    filters: filtersOf(parts),
+    story: (id) => storyOf(parts, id),
+    events: { feed: feedOf(parts.ledger.events), overview: () => overviewOf(parts, health, pace) },
+    schemas: receiverSchemas,
   });
+}
+
+/** What checks and answers look at, beside what changes. */
+function watched(config: ReceiverConfig): Pick<AnswerParts, 'limits' | 'disks' | 'cveChannels' | 'quietAfterMs'> {
+  const { cveDatabaseAge: cveDatabaseAgeMs, queueAge: queueAgeMs, fecMargin: marginSymbols, diskFree } = config.health;
+  return {
+    limits: { cveDatabaseAgeMs, queueAgeMs, marginSymbols, diskFree },
+    disks: [
+      ['state', config.stateDirectory],
+      ...(config.store.type === 'fs' ? [['store', config.store.directory] as const] : []),
+    ],
+    cveChannels: config.channels.filter(({ types }) => types.includes('cve-db')).map(({ name }) => name),
+    quietAfterMs: config.linkQuietAfter,
+  };
 }
 
 function openImportQueue({ redis: { url, passwordFile } }: ReceiverConfig): ImportQueue {
@@ -199,51 +218,4 @@ async function startSupervisor(
   if (config.link === undefined) return;
   const supervisor = await LinkSupervisor.begin({ ...config.link, command, logger });
   shutdown.add('link', () => supervisor.stop());
-}
-
-interface StatusParts {
-  readonly ledger: ReceiverLedger;
-  readonly link: LinkState;
-  readonly outbox: Outbox;
-  readonly pipeline: ReceiverPipeline;
-  readonly missing: MissingBundles;
-  readonly channels: readonly string[];
-}
-
-function statusOf({ ledger, link, outbox, pipeline, missing, channels }: StatusParts, config: ReceiverConfig): unknown {
-  return {
-    config: digestOfConfig(config),
-    link: link.view(),
-    channels: channels.map((name) => {
-      const policy = config.channels.find((channel) => channel.name === name);
-      return {
-        name,
-        releaseSignatures: policy?.releaseSignatures,
-        heartbeat: link.heartbeatOf(name),
-        missing: missing.of(name).map(({ sequence }) => sequence),
-        missingBundles: missing
-          .of(name)
-          .map((bundle) => ({ ...bundle, ...(bundle.name === undefined ? {} : { name: jsonText(bundle.name) }) })),
-      };
-    }),
-    open: pipeline.open.map(({ transport, whole }) => ({
-      bundle: transport.id,
-      channel: transport.statement.channel,
-      sequence: transport.statement.sequence,
-      objects: transport.statement.objects.length,
-      whole,
-    })),
-    outbox: { waiting: ledger.outbox().length, queueAvailable: !outbox.unavailable },
-    bundles: Object.fromEntries(BUNDLE_STATES.map((state) => [state, ledger.count(state)])),
-  };
-}
-
-function bundlesPage(ledger: ReceiverLedger, { limit, cursor }: PageRequest): Page {
-  const { bundles, next } = ledger.list(limit, cursor === undefined ? undefined : Number(cursor));
-  const items = bundles.map((bundle) => ({
-    ...bundle,
-    name: jsonText(bundle.name),
-    detail: jsonText(bundle.detail),
-  }));
-  return { items, next: next?.toString() };
 }

@@ -8,9 +8,10 @@ const parse = (over: Record<string, unknown> = {}) => parseHeartbeat(JSON.string
 
 describe('a heartbeat', () => {
   it('is read as the sender writes it', () => {
-    expect(parse()).toEqual(FIELDS);
+    expect(parse()).toEqual({ ...FIELDS, faults: [] });
     expect(parse({ state: 'sending', sequence: 0, head: null })).toEqual({
       ...FIELDS,
+      faults: [],
       state: 'sending',
       sequence: 0,
       head: null,
@@ -24,7 +25,12 @@ describe('a heartbeat', () => {
       constructor: { evil: 1 },
       __proto__: { state: 'idle' },
     });
-    expect(Object.keys(heartbeat ?? {}).sort()).toEqual(['config', 'head', 'seconds', 'sequence', 'state']);
+    expect(Object.keys(heartbeat ?? {}).sort()).toEqual(['config', 'faults', 'head', 'seconds', 'sequence', 'state']);
+  });
+
+  it('says what is wrong with the sender, as far as this version knows', () => {
+    expect(parse({ state: 'degraded', faults: 5 })?.faults).toEqual(['send-refused', 'disk-low']);
+    expect(parse({ state: 'degraded', faults: 2 ** 40 + 2 })?.faults).toEqual(['pass-failed']);
   });
 
   it.each([
@@ -38,6 +44,7 @@ describe('a heartbeat', () => {
     ['no sequence', { sequence: null }],
     ['a state that does not exist', { state: 'constructor' }],
     ['states in a list', { state: ['idle'] }],
+    ['faults in words', { faults: 'disk-low' }],
     ['no head', { head: undefined }],
     ['a head of another algorithm', { head: `sha512:${'a'.repeat(128)}` }],
     ['a head that is too long', { head: `${DIGEST}0` }],

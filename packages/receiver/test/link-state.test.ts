@@ -5,7 +5,7 @@ import { Turns } from '../src/turns.ts';
 import { digestOf } from './bundles.ts';
 
 const digest = (n: number): Digest => digestOf(Buffer.from(`object ${n}`));
-const HEARTBEAT = { seconds: 1, state: 'idle', sequence: 3, head: digest(0), config: digest(1) } as const;
+const HEARTBEAT = { seconds: 1, state: 'idle', sequence: 3, head: digest(0), config: digest(1), faults: [] } as const;
 const status = (tsi: number) =>
   ({ type: 'status', tsi, numbers: { lost: 4 }, verdicts: { accepted: 5 }, stageNs: { tag: 6 } }) as const;
 const progress = (n: number, stored: number) =>

@@ -44,7 +44,9 @@ describe('a bundle that holds', () => {
     await receiver.settled();
     expect(receiver.state(bundle.id)).toBe('receiving');
     expect(await receiver.stored()).toEqual([]);
-    expect(receiver.pipeline.open.map(({ whole }) => whole)).toEqual([1]);
+    expect(
+      receiver.pipeline.open.map(({ transport, missing }) => transport.statement.objects.length - missing.size),
+    ).toEqual([1]);
     await receiver.arrive(blob!);
     await receiver.settled();
     expect(receiver.state(bundle.id)).toBe('published');

@@ -1,6 +1,6 @@
 import { encodeHistory, HISTORY_BUNDLES } from '@sluice/bundle';
 import type { SenderLedger } from '@sluice/ledger';
-import { type Digest, jsonText } from '@sluice/ports';
+import { type Digest, faultBits, jsonText, type SenderFault } from '@sluice/ports';
 import { sha256Digest, signEnvelope, type Signer } from '@sluice/trust';
 import type { ToTransmit } from './transmit/messages.ts';
 
@@ -29,11 +29,13 @@ export class Beats {
     this.#parts = parts;
   }
 
-  beat(state: 'idle' | 'sending'): void {
+  beat(activity: 'idle' | 'sending', faults: readonly SenderFault[] = []): void {
     const { channels, ledger, configDigest, now, post } = this.#parts;
+    const state = faults.length === 0 ? activity : 'degraded';
+    const wrong = faults.length === 0 ? {} : { faults: faultBits(faults) };
     for (const channel of channels) {
       const { sequence, id } = ledger.head(channel.name);
-      const heartbeat = { v: 1, seconds: now(), state, sequence, head: id, config: configDigest };
+      const heartbeat = { v: 1, seconds: now(), state, sequence, head: id, config: configDigest, ...wrong };
       const body = Buffer.from(JSON.stringify(heartbeat));
       post({ type: 'heartbeat', asid: channel.asid, digest: sha256Digest(body), body });
       if (id !== null) this.#history(channel, id);

@@ -17,7 +17,7 @@ import {
   url,
   withDefault,
 } from '@sluice/base';
-import { cronExpression } from '@sluice/chassis';
+import { cronExpression, httpConfig } from '@sluice/chassis';
 import { loadSigner, parseLinkKey } from '@sluice/trust';
 
 const CHANNEL = { pattern: /^[a-z0-9][a-z0-9-]{0,31}$/, words: 'lower-case letters, digits and hyphens, at most 32' };
@@ -57,13 +57,7 @@ export const senderConfig = object('sluice sender: the staging side', {
     string('file mode of the control socket, octal', { pattern: /^0[0-7]{3}$/, words: 'such as 0660' }),
     '0660',
   ),
-  http: withDefault(
-    object('read-only HTTP port', {
-      host: withDefault(string('address'), '127.0.0.1'),
-      port: withDefault(integer('TCP port', { min: 0, max: 65535 }), 9180),
-    }),
-    {},
-  ),
+  http: httpConfig(9180),
   link: object('the one-way link', {
     host: string('address of the isolated side'),
     port: integer('UDP port', { min: 1, max: 65535 }),
@@ -86,7 +80,10 @@ export const senderConfig = object('sluice sender: the staging side', {
       bytes('most bytes of datagrams interleaved together; two such groups are held', { min: 1_048_576, max: 2 ** 30 }),
       '64MiB',
     ),
-    statementLead: withDefault(duration('between the statements and the first blob, at least', { min: 0, max: 60_000 }), '250ms'),
+    statementLead: withDefault(
+      duration('between the statements and the first blob, at least', { min: 0, max: 60_000 }),
+      '250ms',
+    ),
     fec: withDefault(
       checked(
         union('FEC profile', 'profile', {
@@ -119,6 +116,13 @@ export const senderConfig = object('sluice sender: the staging side', {
       noTwins<ChannelConfig>('name', ({ name }) => name)(channels) ??
       noTwins<ChannelConfig>('asid', ({ asid }) => asid)(channels) ??
       noTwins<ChannelConfig>('inbox', ({ inbox }) => inbox)(channels),
+  ),
+  health: withDefault(
+    object('when the health checks warn', {
+      queueAge: withDefault(duration('time that a sealed bundle waits for its first pass', { min: 0 }), '1h'),
+      diskFree: withDefault(bytes('room on the disk of the state directory; a tenth of it is a failure'), '1GiB'),
+    }),
+    {},
   ),
   limits: withDefault(
     object('named limits', {

@@ -55,7 +55,7 @@ async function openIntake(
         logger.info({ channel: channel.name, input: name }, 'input accepted');
       },
       refused: ({ name }, { code, detail }, path) => {
-        telemetry.refused(code);
+        telemetry.refused(channel.name, name, code, detail);
         logger.error({ channel: channel.name, input: name, code, detail, path }, 'input refused');
       },
       failed: (name, error) => {

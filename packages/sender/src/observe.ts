@@ -1,11 +1,27 @@
-import type { Health, Metrics } from '@sluice/chassis';
+import { statfsSync } from 'node:fs';
+import {
+  diskCheck,
+  type Health,
+  History,
+  type Metrics,
+  type Rates,
+  type RefusalView,
+  REFUSALS_SHOWN,
+} from '@sluice/chassis';
 import type { SenderLedger } from '@sluice/ledger';
-import type { Digest } from '@sluice/ports';
+import { type Digest, hostile, jsonText, type SenderFault } from '@sluice/ports';
 import type { SenderConfig } from './config.ts';
 import type { FromTransmit, TransmitStatus } from './transmit/messages.ts';
 
 /** The transmit worker says how it is every second; this much silence means that it hangs. */
 const WORKER_SILENT_MS = 10_000;
+
+/** Seconds of which the rates are known. */
+const HISTORY_STEPS = 300;
+/** Bytes on the fibre around an encoding symbol: ALC header 44, UDP 8, IPv4 20, Ethernet 38 with gap and preamble. */
+const AROUND_SYMBOL = 110;
+/** Longest reason of a refusal that is shown. */
+const DETAIL_MAX = 2048;
 
 /** What the transmit worker last said, and what was refused. */
 export class Telemetry {
@@ -15,18 +31,41 @@ export class Telemetry {
   readonly #progress = new Map<string, { readonly sentBytes: number; readonly totalBytes: number }>();
   readonly refusals = new Map<string, number>();
   failedPasses = 0;
+  readonly #history = new History(1, HISTORY_STEPS);
+  #refusals: readonly RefusalView[] = [];
 
   hear(message: FromTransmit): void {
     this.#heardAt = performance.now();
-    if (message.type === 'status') this.#status = message.status;
-    else if (message.type === 'ready') this.#io = message;
+    if (message.type === 'status') {
+      this.#status = message.status;
+      this.#history.sample([message.status.counters.datagrams]);
+    } else if (message.type === 'ready') this.#io = message;
     else if (message.type === 'progress') this.#progress.set(message.bundle, message);
     else if (message.type === 'pass-done') this.#progress.delete(message.bundle);
     else if (message.type === 'pass-failed') this.failedPasses += 1;
   }
 
-  refused(code: string): void {
+  /** An input of a channel was refused. */
+  refused(channel: string, input: string, code: string, detail: string): void {
     this.refusals.set(code, (this.refusals.get(code) ?? 0) + 1);
+    const refusal = {
+      time: new Date().toISOString(),
+      what: jsonText(hostile(`${channel} ${input}`)),
+      code,
+      detail: jsonText(hostile(detail, DETAIL_MAX)),
+    };
+    this.#refusals = [refusal, ...this.#refusals].slice(0, REFUSALS_SHOWN);
+  }
+
+  /** Latest first, since the start. */
+  get recentRefusals(): readonly RefusalView[] {
+    return this.#refusals;
+  }
+
+  /** What has left, second by second. Nobody here knows what was lost. */
+  rates(symbolBytes: number): Rates {
+    const carried = this.#history.series(0).map((each) => each * (symbolBytes + AROUND_SYMBOL) * 8);
+    return { stepSeconds: 1, unit: 'bit/s', carried, lost: [] };
   }
 
   get status(): TransmitStatus | undefined {
@@ -79,7 +118,19 @@ export function statusOf({ config, ledger, telemetry, configDigest }: Observed):
   };
 }
 
-export function addChecks(health: Health, { telemetry }: Observed): void {
+/** What is wrong here, for the heartbeat: the only way in which the other side hears of it. */
+export function faultsOf({ config, ledger, telemetry }: Omit<Observed, 'configDigest'>): readonly SenderFault[] {
+  const { bavail, bsize } = statfsSync(config.stateDirectory);
+  const since = ledger.waitingSince() ?? Date.now();
+  return [
+    ...(telemetry.status?.refusal === undefined ? [] : ['send-refused' as const]),
+    ...(telemetry.failedPasses === 0 ? [] : ['pass-failed' as const]),
+    ...(bavail * bsize >= config.health.diskFree ? [] : ['disk-low' as const]),
+    ...(Date.now() - since <= config.health.queueAge ? [] : ['queue-old' as const]),
+  ];
+}
+
+export function addChecks(health: Health, { config, ledger, telemetry }: Observed): void {
   health.add({
     name: 'transmit:worker',
     gates: 'live',
@@ -108,6 +159,33 @@ export function addChecks(health: Health, { telemetry }: Observed): void {
     name: 'transmit:queue',
     check: () => ({ status: 'pass', observedValue: telemetry.pending, observedUnit: 'passes' }),
   });
+  health.add({
+    name: 'queue:age',
+    check: () => {
+      const since = ledger.waitingSince();
+      const age = since === undefined ? 0 : Math.max(0, Date.now() - since);
+      const threshold = Math.round(config.health.queueAge / 1000);
+      const seen = { observedValue: Math.round(age / 1000), observedUnit: 's', threshold };
+      const output =
+        'a sealed bundle has waited this long for its first pass; is the rate too low, or does nothing leave?';
+      return age > config.health.queueAge ? { status: 'warn', ...seen, output } : { status: 'pass', ...seen };
+    },
+  });
+  health.add({
+    name: 'inputs:refused',
+    check: () => {
+      const [latest] = telemetry.recentRefusals;
+      const total = [...telemetry.refusals.values()].reduce((sum, each) => sum + each, 0);
+      const seen = { observedValue: total, observedUnit: 'inputs', threshold: 0 };
+      if (latest === undefined) return { status: 'pass', ...seen };
+      return {
+        status: 'warn',
+        ...seen,
+        output: `the latest is ${latest.what}: ${latest.code}; refused/ has the reasons`,
+      };
+    },
+  });
+  health.add(diskCheck('state', config.stateDirectory, config.health.diskFree));
 }
 
 const COUNTERS = ['datagrams', 'sourceSymbols', 'repairSymbols', 'fdtDatagrams', 'heartbeats'] as const;

@@ -9,16 +9,19 @@ import {
   type Shutdown,
   startWatchdog,
 } from '@sluice/base';
-import { createHealth, createLogger, createMetrics, type Page, type PageRequest, startHttp } from '@sluice/chassis';
+import { createHealth, createLogger, createMetrics, feedOf, type HttpServer, Pace, startHttp } from '@sluice/chassis';
 import { SenderLedger } from '@sluice/ledger';
-import { type Digest, jsonText } from '@sluice/ports';
+import type { Digest } from '@sluice/ports';
 import { openFsStore } from '@sluice/store';
 import { unixDatagramSend } from '@sluice/udp';
+import { bundlesPage, filtersOf, storyOf } from './answers.ts';
+import { senderSchemas } from './api.ts';
 import { type SenderConfig, senderConfig } from './config.ts';
 import { startControlSocket } from './control.ts';
 import { IntakeThread } from './intake/thread.ts';
 import { openIntakes } from './intakes.ts';
-import { addChecks, addMetrics, statusOf, Telemetry } from './observe.ts';
+import { addChecks, addMetrics, type Observed, statusOf, Telemetry } from './observe.ts';
+import { overviewOf } from './overview.ts';
 import type { PipelineParts } from './pipeline.ts';
 import { Transmission, unixSeconds } from './transmission.ts';
 
@@ -68,19 +71,7 @@ export async function runSender(configFile: string): Promise<void> {
   transmission.resume();
   const intakes = await openIntakes(config, pipeline, { ledger, logger, shutdown, telemetry });
   await startControlSocket(config, { intakes, ledger, logger, shutdown, pipeline });
-  const health = createHealth({ description: 'sluice sender' });
-  const metrics = createMetrics();
-  const observed = { config, ledger, telemetry, configDigest };
-  addChecks(health, observed);
-  addMetrics(metrics, observed);
-  const http = await startHttp({
-    ...config.http,
-    health,
-    metrics,
-    logger,
-    status: () => statusOf(observed),
-    bundles: (page) => bundlesPage(ledger, telemetry, config.carousel.passes, page),
-  });
+  const http = await serveHttp({ config, ledger, telemetry, configDigest }, logger);
   shutdown.add('http', () => http.close());
   startWatchdog(notifier, { progress: () => telemetry.workerAlive });
   notifier.ready();
@@ -95,6 +86,28 @@ export async function runSender(configFile: string): Promise<void> {
   );
 }
 
+function serveHttp(observed: Observed, logger: Logger): Promise<HttpServer> {
+  const { config, ledger } = observed;
+  const health = createHealth({ description: 'sluice sender' });
+  const metrics = createMetrics();
+  addChecks(health, observed);
+  addMetrics(metrics, observed);
+  const pace = new Pace();
+  return startHttp({
+    ...config.http,
+    title: 'sluice sender',
+    health,
+    metrics,
+    logger,
+    status: () => statusOf(observed),
+    bundles: (page) => bundlesPage(observed, page),
+    filters: filtersOf(observed),
+    story: (id) => storyOf(observed, id),
+    events: { feed: feedOf(ledger.events), overview: () => overviewOf(observed, health, pace) },
+    schemas: senderSchemas,
+  });
+}
+
 function startIntake(config: SenderConfig, storeRoot: string, logger: Logger, shutdown: Shutdown): IntakeThread {
   const { bundleEntries, bundleBytes } = config.limits;
   const limits = { entries: bundleEntries, depth: DEEPEST, bytes: bundleBytes };
@@ -106,22 +119,4 @@ function startIntake(config: SenderConfig, storeRoot: string, logger: Logger, sh
     return shutdown.stop('the intake thread failed', 70);
   });
   return intake;
-}
-
-function bundlesPage(ledger: SenderLedger, telemetry: Telemetry, passes: number, { limit, cursor }: PageRequest): Page {
-  const { bundles, next } = ledger.list(limit, cursor === undefined ? undefined : Number(cursor));
-  const items = bundles.map(({ id, channel, sequence, name, bytes, state, passesDone, sealedAt }) => ({
-    bundle: id,
-    channel,
-    sequence,
-    name: jsonText(name),
-    bytes,
-    state,
-    sent: `pass ${String(passesDone)} of ${String(passes)}`,
-    passesDone,
-    passes,
-    progress: telemetry.progressOf(id),
-    sealedAt: new Date(sealedAt).toISOString(),
-  }));
-  return { items, next: next?.toString() };
 }

@@ -6,7 +6,7 @@ import { loadSigner, parseLinkKey } from '@sluice/trust';
 import { Beats } from './beats.ts';
 import { Carousel } from './carousel.ts';
 import type { SenderConfig } from './config.ts';
-import type { Telemetry } from './observe.ts';
+import { faultsOf, type Telemetry } from './observe.ts';
 import { passOrder } from './pipeline.ts';
 import type { FromTransmit, TransmitOptions } from './transmit/messages.ts';
 import { TransmitWorker } from './transmit/transmitter.ts';
@@ -65,7 +65,7 @@ export class Transmission {
       post: (message) => worker.post(message),
     });
     const beat = setInterval(() => {
-      beats.beat(parts.telemetry.pending > 0 ? 'sending' : 'idle');
+      beats.beat(parts.telemetry.pending > 0 ? 'sending' : 'idle', faultsOf(parts));
     }, config.heartbeat);
     shutdown.add('heartbeat', () => clearInterval(beat));
   }
