@@ -1,5 +1,6 @@
 export * from './codes.ts';
 export * from './errors.ts';
+export * from './in-order.ts';
 export * from './digest.ts';
 export * from './auth.ts';
 export * from './blobs.ts';

@@ -102,7 +102,7 @@ describe('a whole object', () => {
     const waiting = expect(checks.holds(object)).rejects.toMatchObject({ code: 'ECANCELED' });
     checks.drop(object);
     await waiting;
-    expect(open()).toEqual([]);
+    await expect.poll(open).toEqual([]);
     expect(await checks.holds(object)).toBe(true);
   });
 });

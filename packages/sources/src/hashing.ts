@@ -2,8 +2,7 @@ import { createHash, hash } from 'node:crypto';
 import { read } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { isDigest } from '@sluice/ports';
-import type { Digest } from '@sluice/ports';
+import { type Digest, inOrder, isDigest } from '@sluice/ports';
 import type { Location, Root } from './beneath.ts';
 
 /** Read in one piece. */
@@ -43,28 +42,13 @@ export async function* inTurns(source: Iterable<Uint8Array>): AsyncGenerator<Uin
  */
 export async function hashAhead(descriptor: number, size: number): Promise<Digest> {
   const sum = createHash('sha256');
-  let next = 0;
-  const begin = (buffer: Buffer): Promise<Uint8Array> => {
-    const wanted = Math.max(0, Math.min(buffer.length, size - next));
-    const piece = readPiece(descriptor, buffer.subarray(0, wanted), next);
-    next += wanted;
-    // Whoever waits for it hears of it; after a fault nobody does.
-    piece.catch(() => undefined);
-    return piece;
-  };
   const buffers = Array.from({ length: PIECES }, () => Buffer.allocUnsafeSlow(PIECE_BYTES));
-  const pieces = buffers.map(begin);
-  try {
-    for (let turn = 0; ; turn = (turn + 1) % PIECES) {
-      const [buffer, piece] = [buffers[turn], await pieces[turn]];
-      if (buffer === undefined || piece === undefined || piece.length === 0) break;
-      sum.update(piece);
-      pieces[turn] = begin(buffer);
-    }
-  } finally {
-    // The file is closed after this, and nothing may read what then has its number.
-    await Promise.allSettled(pieces);
-  }
+  const read = (index: number): Promise<Uint8Array> => {
+    const offset = index * PIECE_BYTES;
+    const buffer = buffers[index % PIECES]?.subarray(0, size - offset);
+    return buffer === undefined ? Promise.resolve(new Uint8Array()) : readPiece(descriptor, buffer, offset);
+  };
+  for await (const piece of inOrder(Math.ceil(size / PIECE_BYTES), PIECES, read)) sum.update(piece);
   return asDigest(sum.digest('hex'));
 }
 

@@ -1,13 +1,15 @@
 import { createHash, type Hash, hash } from 'node:crypto';
-import { closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, read, readSync, statSync } from 'node:fs';
 import { PACK_BYTES_LIMIT, readPack } from '@sluice/bundle';
-import { hexOf, refuse } from '@sluice/ports';
+import { hexOf, inOrder, refuse } from '@sluice/ports';
 import { Arena } from '@sluice/wasm';
 import { openSpooledSync, stampOf } from '../spooled.ts';
 import type { Finished, FromSpoolThread, Member, SpoolFile, ToSpoolThread } from './messages.ts';
 
 const SLICE_BYTES = 8 * 1024 * 1024;
 const READ_BYTES = 1024 * 1024;
+/** Pieces being read or hashed. */
+const READS = 3;
 const FOLLOWED_MAX = 256;
 /** Direct reads want memory, file position and length at multiples of this. */
 const PAGE_BYTES = 4096;
@@ -17,11 +19,14 @@ class Hashing {
   readonly #descriptor: number;
   /** The same file past the page cache, where the file system has that: link wrote it so, and nobody reads it soon again. */
   #direct: number | undefined;
+  #useless: number | undefined;
   readonly #hash: Hash = createHash('sha256');
   readonly #file: SpoolFile;
   #done = 0;
   /** Bytes that may be read. */
   #there = 0;
+  #reading = false;
+  #closed = false;
 
   constructor(file: SpoolFile) {
     this.#file = file;
@@ -44,36 +49,48 @@ class Hashing {
     return this.#done < (this.#there === this.#file.size ? this.#there : this.#there - (this.#there % READ_BYTES));
   }
 
-  /** Hashes one slice of what is there; false when less is there than was said. */
-  slice(buffer: Uint8Array): boolean {
-    for (let left = SLICE_BYTES; left > 0 && this.waits;) {
-      const wanted = Math.min(READ_BYTES, this.#there - this.#done);
-      if (this.#read(buffer, wanted) < wanted) return false;
-      this.#hash.update(buffer.subarray(0, wanted));
-      this.#done += wanted;
-      left -= wanted;
+  /** Hashes one slice of what is there, each piece while the next ones are read; false when less is there than was said. */
+  async slice(buffers: readonly Uint8Array[]): Promise<boolean> {
+    this.#reading = true;
+    const begin = this.#done;
+    const bytes = Math.min(SLICE_BYTES, this.#there - begin);
+    const pieces = inOrder(Math.ceil(bytes / READ_BYTES), READS, (index) => {
+      const from = index * READ_BYTES;
+      const buffer = buffers[index % READS] ?? new Uint8Array();
+      return this.#read(buffer, begin + from, Math.min(READ_BYTES, bytes - from));
+    });
+    try {
+      for await (const piece of pieces) {
+        this.#hash.update(piece);
+        this.#done += piece.length;
+        if (this.#closed) break;
+      }
+      return this.#done === begin + bytes;
+    } finally {
+      this.#reading = false;
+      if (this.#closed) this.#shut();
     }
-    return true;
   }
 
-  /** Fills the buffer from where the hash is; fewer than `wanted` bytes only at the end of the file. */
-  #read(buffer: Uint8Array, wanted: number): number {
-    let got = this.#direct === undefined ? 0 : this.#past(this.#direct, buffer, wanted);
+  /** What the file has from `offset` on; fewer than `wanted` bytes only at its end. */
+  async #read(buffer: Uint8Array, offset: number, wanted: number): Promise<Uint8Array> {
+    let got = await this.#past(buffer, offset, wanted);
     while (got < wanted) {
-      const more = readSync(this.#descriptor, buffer, got, wanted - got, this.#done + got);
+      const more = await readAt(this.#descriptor, buffer.subarray(got, wanted), offset + got);
       if (more === 0) break;
       got += more;
     }
-    return got;
+    return buffer.subarray(0, Math.min(got, wanted));
   }
 
-  #past(direct: number, buffer: Uint8Array, wanted: number): number {
+  async #past(buffer: Uint8Array, offset: number, wanted: number): Promise<number> {
+    if (this.#direct === undefined) return 0;
     try {
-      return readSync(direct, buffer, 0, Math.ceil(wanted / PAGE_BYTES) * PAGE_BYTES, this.#done);
+      return await readAt(this.#direct, buffer.subarray(0, Math.ceil(wanted / PAGE_BYTES) * PAGE_BYTES), offset);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EINVAL') throw error;
-      // The disk has longer blocks, or the memory lies otherwise than it seems.
-      closeSync(direct);
+      // The disk has longer blocks, or the memory lies otherwise than it seems. Others may be reading through it: it is closed with the file.
+      this.#useless ??= this.#direct;
       this.#direct = undefined;
       return 0;
     }
@@ -86,8 +103,16 @@ class Hashing {
     return holds ? { type: 'holds', members: [], stamp: stampOf(stats) } : { type: 'damaged' };
   }
 
+  /** What is being read is read to its end first: nothing may read what then has the number of this file. */
   close(): void {
-    if (this.#direct !== undefined) closeSync(this.#direct);
+    if (this.#closed) return;
+    this.#closed = true;
+    if (!this.#reading) this.#shut();
+  }
+
+  #shut(): void {
+    const direct = this.#direct ?? this.#useless;
+    if (direct !== undefined) closeSync(direct);
     closeSync(this.#descriptor);
   }
 }
@@ -101,6 +126,14 @@ function openDirect(descriptor: number): number | undefined {
   }
 }
 
+const readAt = (descriptor: number, bytes: Uint8Array, position: number): Promise<number> =>
+  new Promise((resolve, reject) => {
+    read(descriptor, bytes, 0, bytes.length, position, (error, got) => {
+      if (error === null) resolve(got);
+      else reject(error);
+    });
+  });
+
 interface Finishing {
   readonly call: number;
   readonly asPack: boolean;
@@ -108,20 +141,20 @@ interface Finishing {
 }
 
 /**
- * Hashes what lies in the spool, with calls that block: a thread of its own does this. One slice of each file in turn: a statement
- * does not wait for a large object.
+ * Hashes what lies in the spool; a thread of its own does this, since hashes and packs take long. One slice of each file in turn: a
+ * statement does not wait for a large object.
  */
 export class SpoolHasher {
   readonly #tell: (message: FromSpoolThread) => void;
-  readonly #buffer: Uint8Array;
+  readonly #buffers: readonly Uint8Array[];
   readonly #hashings = new Map<string, Hashing>();
   readonly #finishing = new Map<string, Finishing[]>();
   #running = false;
 
   constructor(tell: (message: FromSpoolThread) => void) {
     this.#tell = tell;
-    const arena = Arena.create(READ_BYTES + PAGE_BYTES);
-    this.#buffer = arena.view(arena.take(READ_BYTES, PAGE_BYTES), READ_BYTES);
+    const arena = Arena.create(READS * READ_BYTES + PAGE_BYTES);
+    this.#buffers = Array.from({ length: READS }, () => arena.view(arena.take(READ_BYTES, PAGE_BYTES), READ_BYTES));
   }
 
   take(message: ToSpoolThread): void {
@@ -178,7 +211,7 @@ export class SpoolHasher {
     this.#running = true;
     for (let busy = this.#work(); busy.length > 0; busy = this.#work()) {
       for (const [name, hashing] of busy) {
-        if (this.#hashings.get(name) === hashing) this.#step(name, hashing);
+        if (this.#hashings.get(name) === hashing) await this.#step(name, hashing);
         await new Promise(setImmediate);
       }
     }
@@ -189,12 +222,15 @@ export class SpoolHasher {
     return [...this.#hashings].filter(([name, hashing]) => hashing.waits || this.#finishing.has(name));
   }
 
-  #step(name: string, hashing: Hashing): void {
+  async #step(name: string, hashing: Hashing): Promise<void> {
     try {
-      if (hashing.waits && !hashing.slice(this.#buffer)) this.#settle(name, { type: 'damaged' });
+      const isThere = !hashing.waits || (await hashing.slice(this.#buffers));
+      // Meanwhile it may have been dropped, or begun anew.
+      if (this.#hashings.get(name) !== hashing) return;
+      if (!isThere) this.#settle(name, { type: 'damaged' });
       else if (!hashing.waits && this.#finishing.has(name)) this.#settle(name, hashing.end());
     } catch (error) {
-      this.#fail(name, error);
+      if (this.#hashings.get(name) === hashing) this.#fail(name, error);
     }
   }
 

@@ -1,6 +1,6 @@
 // In the place of `node:fs` for the code that runs in a world: calls that block, on the simulated disks.
 import { systemError } from '../disk.ts';
-import { blocking } from '../mounts.ts';
+import { blocking, waiting } from '../mounts.ts';
 import { kernel } from '../kernel.ts';
 import {
   contentOf,
@@ -94,6 +94,25 @@ export function readSync(
   const handle = handleOf(descriptor, 'read');
   const { offset = 0, length: wanted = 0, position: at } = rangeOf(into, first, length, position);
   return blocking(handle.path, () => readAt(handle, into.subarray(offset, offset + wanted), at));
+}
+
+export function read(
+  descriptor: number,
+  into: Uint8Array,
+  offset: number,
+  length: number,
+  position: number,
+  done: (error: Error | null, bytesRead: number) => void,
+): void {
+  const handle = handleOf(descriptor, 'read');
+  waiting(handle.path, () => readAt(handle, into.subarray(offset, offset + length), position)).then(
+    (got) => {
+      done(null, got);
+    },
+    (error: unknown) => {
+      done(error as Error, 0);
+    },
+  );
 }
 
 export const fsyncSync = (descriptor: number): void => {
