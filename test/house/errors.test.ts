@@ -12,6 +12,7 @@ import {
   OPERATIONAL_CODES,
   RECEIVER_ALARMS,
   REGISTRY_CODES,
+  TICKET_CODES,
 } from '../../packages/ports/src/index.ts';
 
 const REPOSITORY = join(import.meta.dirname, '../..');
@@ -72,6 +73,10 @@ describe('docs/ERRORS.md lists', () => {
     expect(listed('Bundles and inputs')).toEqual(sorted(BUNDLE_CODES));
   });
 
+  it('every code of a ticket', () => {
+    expect(listed('Tickets')).toEqual(sorted(TICKET_CODES));
+  });
+
   it('every code of a failure', () => {
     expect(listed('Failures')).toEqual(sorted(OPERATIONAL_CODES));
   });
@@ -130,12 +135,20 @@ describe('the closed lists', () => {
       ...LINK_ALARMS,
       ...RECEIVER_ALARMS,
       ...IMPORT_CODES,
+      ...TICKET_CODES,
     ];
     expect(codes.filter((code) => !text.includes(`'${code}'`))).toEqual([]);
   });
 
   it('give one meaning to a word', () => {
-    const codes = [...BUNDLE_CODES, ...OPERATIONAL_CODES, ...LINK_ALARMS, ...RECEIVER_ALARMS, ...IMPORT_CODES];
+    const codes = [
+      ...BUNDLE_CODES,
+      ...TICKET_CODES,
+      ...OPERATIONAL_CODES,
+      ...LINK_ALARMS,
+      ...RECEIVER_ALARMS,
+      ...IMPORT_CODES,
+    ];
     expect(codes.filter((code, index) => codes.indexOf(code) !== index)).toEqual([]);
   });
 });

@@ -15,6 +15,10 @@ releases
   release verify --key FILE... ENVELOPE
   submit [--socket PATH] [--channel NAME] [--release FILE] PATH...                  hand a bundle to the sender
 
+recovery
+  ticket [--socket PATH] [--out FILE] [--qr] [--yes] [BUNDLE]    isolated side: shows what lacks of a bundle, and signs a ticket for it
+  repair [--socket PATH] FILE                                   staging side: sends what a ticket asks for; - for standard input
+
 keys
   keys generate --out PREFIX [--algorithm Ed25519|ECDSA-P256|ECDSA-P384]            PREFIX.key.pem, PREFIX.pub.pem
   keys link --out FILE                                                              a link key
@@ -47,6 +51,8 @@ export const commands: Readonly<Record<string, (args: readonly string[]) => Prom
   importer: daemon(async (config) => (await import('@sluice/importer')).runImporter(config)),
   release: async (args) => (await import('./release.ts')).release(args),
   submit: async (args) => (await import('./submit.ts')).submit(args),
+  ticket: async (args) => (await import('./ticket.ts')).ticket(args),
+  repair: async (args) => (await import('./ticket.ts')).repair(args),
   keys: async (args) => (await import('./keys.ts')).keys(args),
   replay: async (args) => (await import('./replay.ts')).replay(args),
   config: async (args) => (await import('./config.ts')).config(args),

@@ -10,6 +10,11 @@ export function say(...lines: readonly string[]): void {
   process.stdout.write(lines.map(fit).join(''));
 }
 
+/** Lines for people beside the output. */
+export function tell(...lines: readonly string[]): void {
+  process.stderr.write(lines.map(fit).join(''));
+}
+
 /** A note beside the output. */
 export function note(text: string): void {
   process.stderr.write(fit(`note: ${text}`));

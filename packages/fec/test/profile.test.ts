@@ -1,6 +1,6 @@
 // How much repair a pass sends and which symbols it sends (docs/PROTOCOL.md F-4, F-5, F-6).
 import { describe, expect, it } from 'vitest';
-import { createCodec, makeProfile, passEsis, PROFILES, repairCount } from '@sluice/fec';
+import { createCodec, makeProfile, passEsis, topUpEsis, PROFILES, repairCount } from '@sluice/fec';
 import { Random } from '../../testkit/src/random.ts';
 import { SYMBOLS } from './samples.ts';
 
@@ -164,5 +164,25 @@ describe('the symbols of a pass', () => {
     [0, 4, -1],
   ])('are not asked for in pass %d of k = %d, m = %d', (pass, k, m) => {
     expect(() => passEsis(pass, k, m)).toThrow(RangeError);
+  });
+});
+
+describe('the ESIs of a top-up pass', () => {
+  it.each([
+    [200, 20],
+    [64, 8],
+    [1, 3],
+    [250, 5],
+  ])('are repair symbols, others each time until all have been sent, k = %i, m = %i', (k, m) => {
+    const seen = new Set<number>();
+    for (let pass = 0; seen.size < 255 - k; pass += 1) {
+      const esis = topUpEsis(pass, k, m);
+      expect(new Set(esis).size).toBe(m);
+      expect(Math.min(...esis)).toBeGreaterThanOrEqual(k);
+      const fresh = [...esis].filter((esi) => !seen.has(esi));
+      expect(fresh.length).toBe(Math.min(m, 255 - k - seen.size));
+      for (const esi of esis) seen.add(esi);
+    }
+    expect(Math.max(...seen)).toBe(254);
   });
 });

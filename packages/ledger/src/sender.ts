@@ -62,6 +62,7 @@ const MIGRATIONS: readonly Migration[] = [
   CREATE TABLE seen_inputs (key TEXT PRIMARY KEY, etag TEXT NOT NULL) STRICT;`,
   `${EVENTS_INDEX}
   CREATE INDEX bundle_unfinished ON bundles (number) WHERE state <> 'sent';`,
+  `CREATE TABLE progress (bundle TEXT PRIMARY KEY, pass INTEGER NOT NULL, shape TEXT NOT NULL, blocks INTEGER NOT NULL) STRICT;`,
 ];
 
 interface Row {
@@ -187,6 +188,25 @@ export class SenderLedger {
     return row === undefined ? undefined : bundleOf(row as unknown as Row);
   }
 
+  /** The bundle that has a number of a channel. */
+  numbered(channel: string, sequence: number): SealedBundle | undefined {
+    const row = this.#database
+      .prepare('SELECT * FROM bundles WHERE channel = ? AND sequence = ?')
+      .get(channel, sequence);
+    return row === undefined ? undefined : bundleOf(row as unknown as Row);
+  }
+
+  /** A ticket is served, for the how-manieth time; `ticket` tells it from others. Gives how often it was served before. */
+  repairBegun(id: Digest, ticket: Digest, words: readonly string[]): number {
+    return transaction(this.#database, () => {
+      const before = this.#events
+        .about(id)
+        .filter(({ kind, body }) => kind === 'repair' && body.ticket === ticket).length;
+      this.#events.append('repair', id, { ticket, words, before });
+      return before;
+    });
+  }
+
   /** Bundles with passes to go, in the order of their sealing. */
   unfinished(): SealedBundle[] {
     const rows = this.#database.prepare("SELECT * FROM bundles WHERE state <> 'sent' ORDER BY number").all();
@@ -210,6 +230,34 @@ export class SenderLedger {
     return (this.#database.prepare(query).get() as { since: number | null }).since ?? undefined;
   }
 
+  /** Bundles of a channel from a number on whose full passes have all left, newest first. */
+  sentSince(channel: string, sequence: number): Digest[] {
+    const rows = this.#database
+      .prepare("SELECT id FROM bundles WHERE channel = ? AND sequence >= ? AND state = 'sent' ORDER BY sequence DESC")
+      .all(channel, sequence) as unknown as { id: Digest }[];
+    return rows.map(({ id }) => id);
+  }
+
+  /** How many blocks of a pass have left, counted in blocks of this shape. */
+  passGoesOn(id: string, pass: number, shape: string, blocks: number): void {
+    transaction(this.#database, () => {
+      this.#database
+        .prepare(
+          `INSERT INTO progress (bundle, pass, shape, blocks) VALUES (?, ?, ?, ?)
+           ON CONFLICT (bundle) DO UPDATE SET pass = excluded.pass, shape = excluded.shape, blocks = excluded.blocks`,
+        )
+        .run(id, pass, shape, blocks);
+    });
+  }
+
+  /** Blocks of a pass that had left when an earlier run ended; 0 where none had, or blocks were of another shape. */
+  passStopped(id: string, pass: number, shape: string): number {
+    const row = this.#database
+      .prepare('SELECT blocks FROM progress WHERE bundle = ? AND pass = ? AND shape = ?')
+      .get(id, pass, shape);
+    return (row as { blocks: number } | undefined)?.blocks ?? 0;
+  }
+
   passBegun(id: string): void {
     transaction(this.#database, () => {
       this.#database.prepare("UPDATE bundles SET state = 'sending' WHERE id = ?").run(id);
@@ -221,6 +269,7 @@ export class SenderLedger {
     return transaction(this.#database, () => {
       const state: SendState = pass + 1 >= passes ? 'sent' : 'queued';
       this.#database.prepare('UPDATE bundles SET passes_done = ?, state = ? WHERE id = ?').run(pass + 1, state, id);
+      this.#database.prepare('DELETE FROM progress WHERE bundle = ?').run(id);
       this.#events.append('pass', id, { pass });
       const bundle = this.bundle(id);
       if (bundle === undefined) throw new Error(`no bundle ${id}`);

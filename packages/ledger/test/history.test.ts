@@ -57,3 +57,24 @@ describe('the history that a sender tells', () => {
     ledger.close();
   });
 });
+
+describe('a pass that is cut off', () => {
+  it('is known up to where it was, for its own pass and shape alone, until it is over', () => {
+    const path = newPath();
+    const ledger = new SenderLedger(path);
+    const id = digest('a');
+    const release = { release: digest('release'), releaseSize: 1, objects: [], bytes: 7 };
+    const make = () => ({ id, envelope: Buffer.from('a') });
+    ledger.sealBundle({ channel: 'prod', source: 'a', name: 'a', ...release, make });
+    ledger.passGoesOn(id, 0, '1408/200', 10);
+    ledger.passGoesOn(id, 0, '1408/200', 25);
+    ledger.close();
+    const again = new SenderLedger(path);
+    expect(again.passStopped(id, 0, '1408/200')).toBe(25);
+    expect(again.passStopped(id, 1, '1408/200')).toBe(0);
+    expect(again.passStopped(id, 0, '1408/64')).toBe(0);
+    again.passDone(id, 0, 2);
+    expect(again.passStopped(id, 0, '1408/200')).toBe(0);
+    again.close();
+  });
+});

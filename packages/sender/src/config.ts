@@ -1,8 +1,10 @@
+import { readFileSync } from 'node:fs';
 import {
   array,
   bytes,
   checked,
   duration,
+  faultOf,
   type Infer,
   integer,
   noTwins,
@@ -18,7 +20,7 @@ import {
   withDefault,
 } from '@sluice/base';
 import { cronExpression, httpConfig } from '@sluice/chassis';
-import { loadSigner, parseLinkKey } from '@sluice/trust';
+import { loadSigner, loadTicketVerifier, parseLinkKey } from '@sluice/trust';
 
 const CHANNEL = { pattern: /^[a-z0-9][a-z0-9-]{0,31}$/, words: 'lower-case letters, digits and hyphens, at most 32' };
 
@@ -34,12 +36,23 @@ const s3Source = object('bundles put under an S3 prefix', {
   schedule: withDefault(cronExpression('when the prefix is looked at'), '* * * * *'),
 });
 
+/** A public key, looked at while the configuration is loaded. */
+const ticketKey = checked(path('PEM file'), (file) => {
+  const what = faultOf(() => loadTicketVerifier(readFileSync(file, 'utf8')));
+  return what === undefined ? undefined : `is wrong: ${what}`;
+});
+
 const channelConfig = object('one lane with its own keys and sequence', {
   name: string('name of the channel, the same on both sides', CHANNEL),
   asid: integer('which key a datagram names, the same on both sides', { min: 0, max: 15 }),
   algorithm: withDefault(oneOf('tag algorithm', ['HMAC-SHA-256-128', 'AES-256-GMAC']), 'HMAC-SHA-256-128'),
   linkKeyFile: secretFile('link key: 64 hexadecimal digits', parseLinkKey),
   transportKeyFile: secretFile('private key of the transport statements, PEM', loadSigner),
+  priority: withDefault(integer('its passes leave before those of channels with a lower one', { min: 0, max: 9 }), 0),
+  ticketKeyFiles: withDefault(
+    array('public Ed25519 keys whose tickets are served; without any there are none', ticketKey, { max: 4 }),
+    [],
+  ),
   inbox: optional(path('directory into which bundles are renamed')),
   s3: optional(s3Source),
 });
@@ -105,7 +118,31 @@ export const senderConfig = object('sluice sender: the staging side', {
   carousel: withDefault(
     object('how often each bundle is sent', {
       passes: withDefault(integer('full passes of each bundle', { min: 1, max: 100 }), 2),
-      gap: withDefault(duration('between the end of one pass and the start of the next', { min: 0 }), '10min'),
+      gap: withDefault(
+        duration(
+          'between the end of one pass and the start of the next; it doubles after the full passes, up to a day',
+          {
+            min: 0,
+            max: 86_400_000,
+          },
+        ),
+        '10min',
+      ),
+      topUps: withDefault(integer('passes of repair symbols alone after them', { min: 0, max: 100 }), 2),
+      timeToLive: withDefault(
+        integer('how many bundles later a bundle is sent no more, and its tickets are refused', {
+          min: 1,
+          max: 100_000,
+        }),
+        100,
+      ),
+    }),
+    {},
+  ),
+  tickets: withDefault(
+    object('how tickets are served', {
+      again: withDefault(duration('a ticket that was served is not served again before', { min: 0 }), '1min'),
+      waiting: withDefault(integer('repairs that may wait for their turn', { min: 1, max: 1000 }), 16),
     }),
     {},
   ),

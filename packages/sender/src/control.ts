@@ -6,6 +6,7 @@ import { OperationalError } from '@sluice/ports';
 import type { Intake, ReceptionPlaces, Submission } from '@sluice/sources';
 import type { SenderConfig } from './config.ts';
 import type { PipelineParts } from './pipeline.ts';
+import type { Repairs } from './repairs.ts';
 
 export interface ControlParts {
   readonly intakes: ReadonlyMap<string, Intake>;
@@ -13,23 +14,30 @@ export interface ControlParts {
   readonly logger: Logger;
   readonly shutdown: Shutdown;
   readonly pipeline: PipelineParts;
+  readonly repairs: Repairs;
 }
 
 const NAME = /^[\w.@+-][\w.@+ -]{0,99}$/;
 
 /**
  * The control socket. `POST /v1/submit?channel=NAME&name=NAME` with a tar of the bundle directory: the caller streams what
- * it can read, the daemon opens no path that it was given.
+ * it can read, the daemon opens no path that it was given. `POST /v1/repair` with `{"ticket": TEXT}`.
  */
 export async function startControlSocket(
   config: SenderConfig,
-  { intakes, ledger, logger, shutdown, pipeline }: ControlParts,
+  { intakes, ledger, logger, shutdown, pipeline, repairs }: ControlParts,
 ): Promise<void> {
   const control = await startControl({
     socketPath: config.controlSocket,
     mode: Number.parseInt(config.controlMode, 8),
     logger,
     routes: (app) => {
+      app.post<{ Body: { readonly ticket?: unknown } }>('/v1/repair', async ({ body }, reply) => {
+        const { ticket } = body;
+        if (typeof ticket !== 'string') throw new HttpProblem(400, 'ticket is missing.');
+        const result = await repairs.serve(ticket);
+        return result.ok ? reply.send(result.value) : reply.code(422).send(result.error);
+      });
       app.post<{ Querystring: { channel?: string; name?: string }; Body: Readable }>(
         '/v1/submit',
         async (request, reply) => {

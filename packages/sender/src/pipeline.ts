@@ -53,7 +53,7 @@ export async function sendInput(
 }
 
 /** The next pass of a bundle. */
-export function passOrder(bundle: SealedBundle, asid: number): PassOrder {
+export function passOrder(bundle: SealedBundle, asid: number, over: Partial<PassOrder> = {}): PassOrder {
   const contentType = 'application/vnd.dsse.envelope.v1+json';
   return {
     bundle: bundle.id,
@@ -64,5 +64,7 @@ export function passOrder(bundle: SealedBundle, asid: number): PassOrder {
       { digest: bundle.release, size: bundle.releaseSize, contentType },
     ],
     objects: bundle.objects,
+    newness: bundle.sealedAt,
+    ...over,
   };
 }

@@ -1,17 +1,25 @@
+import { readFileSync } from 'node:fs';
 import { makeTsi } from '@sluice/alc';
 import type { Logger, Shutdown } from '@sluice/base';
 import type { SealedBundle, SealedObject, SenderLedger } from '@sluice/ledger';
 import type { Digest } from '@sluice/ports';
-import { loadSigner, parseLinkKey } from '@sluice/trust';
+import type { PassKind, PassOrder, Schedule } from '@sluice/transfer';
+import { loadSigner, loadTicketVerifier, parseLinkKey } from '@sluice/trust';
 import { Beats } from './beats.ts';
 import { Carousel } from './carousel.ts';
 import type { SenderConfig } from './config.ts';
 import { faultsOf, type Telemetry } from './observe.ts';
 import { passOrder } from './pipeline.ts';
+import { Repairs } from './repairs.ts';
 import type { FromTransmit, TransmitOptions } from './transmit/messages.ts';
 import { TransmitWorker } from './transmit/transmitter.ts';
 
 export const unixSeconds = (): number => Math.floor(Date.now() / 1000);
+
+/** However old a bundle is, something of it is sent once a day. */
+const LONGEST_GAP_MS = 86_400_000;
+/** How often it is written down where a pass is. */
+const REMEMBER_MS = 1000;
 
 export interface TransmissionParts {
   readonly config: SenderConfig;
@@ -23,7 +31,7 @@ export interface TransmissionParts {
   readonly storeRoot: string;
   readonly configDigest: Digest;
   /** Which of these objects the staging store has no longer as they were. */
-  readonly missing: (objects: readonly SealedObject[]) => Promise<readonly Digest[]>;
+  readonly missing: (objects: readonly Pick<SealedObject, 'digest' | 'size'>[]) => Promise<readonly Digest[]>;
 }
 
 /** What the main thread has to do with the transmit worker: passes, sessions, heartbeats, and hearing how it goes. */
@@ -31,12 +39,13 @@ export class Transmission {
   readonly #parts: TransmissionParts;
   readonly #worker: TransmitWorker;
   readonly #carousel: Carousel;
-  readonly #asids: ReadonlyMap<string, number>;
+  /** Serves tickets. */
+  readonly repairs: Repairs;
+  #rememberedAt = -Infinity;
 
   constructor(parts: TransmissionParts) {
     this.#parts = parts;
     const { config, ledger, logger, shutdown, storeRoot } = parts;
-    this.#asids = new Map(config.channels.map(({ name, asid }) => [name, asid]));
     const worker = new TransmitWorker(transmitOptions(config, storeRoot, this.#nextTsi()), (message) => {
       this.#hear(message);
     });
@@ -49,10 +58,15 @@ export class Transmission {
         return shutdown.stop('the transmit worker failed', 70);
       },
     );
-    const { passes, gap: gapMs } = config.carousel;
-    const carousel = new Carousel({ passes, gapMs, ledger, transmit: (bundle) => void this.#sendAgain(bundle) });
+    const carousel = new Carousel({
+      schedule: scheduleOf(config),
+      channels: config.channels.map(({ name }) => name),
+      ledger,
+      transmit: (bundle, kind) => void this.#sendAgain(bundle, kind),
+    });
     this.#carousel = carousel;
     shutdown.add('carousel', () => carousel.stop());
+    this.repairs = this.#openRepairs();
     const beats = new Beats({
       ledger,
       channels: config.channels.map(({ name, asid, transportKeyFile }) => ({
@@ -70,6 +84,38 @@ export class Transmission {
     shutdown.add('heartbeat', () => clearInterval(beat));
   }
 
+  #openRepairs(): Repairs {
+    const { config, ledger, logger, missing } = this.#parts;
+    return new Repairs({
+      ledger,
+      logger,
+      channels: new Map(
+        config.channels.map(({ name, ticketKeyFiles }) => [
+          name,
+          ticketKeyFiles.map((file) => loadTicketVerifier(readFileSync(file, 'utf8'))),
+        ]),
+      ),
+      timeToLive: config.carousel.timeToLive,
+      symbolBytes: config.link.symbolBytes,
+      maxBlock: profileOf(config).maxBlock,
+      againMs: config.tickets.again,
+      waiting: config.tickets.waiting,
+      uptime: () => performance.now(),
+      missing,
+      send: (bundle, over) => {
+        this.#post(bundle, 'repair', over);
+      },
+    });
+  }
+
+  /** A pass has left. */
+  #sent({ bundle, pass, kind }: FromTransmit & { readonly type: 'pass-done' }): void {
+    const { config, logger } = this.#parts;
+    logger.info({ bundle, kind, pass: pass + 1, of: config.carousel.passes }, 'pass sent');
+    if (kind === 'repair') this.repairs.ended();
+    else this.#carousel.passDone(bundle, pass);
+  }
+
   /** Goes on with what a former run left. */
   resume(): void {
     this.#carousel.resume();
@@ -78,16 +124,22 @@ export class Transmission {
   /** Hands the first pass of a bundle that was just sealed to the worker. */
   send(id: Digest): void {
     const bundle = this.#parts.ledger.bundle(id);
-    if (bundle !== undefined) this.#post(bundle);
+    if (bundle !== undefined) this.#post(bundle, 'full');
   }
 
   /** The next pass of a bundle that has lain here for a while. What was written to meanwhile would never be taken on the other side. */
-  async #sendAgain(bundle: SealedBundle): Promise<void> {
+  async #sendAgain(bundle: SealedBundle, kind: PassKind): Promise<void> {
     const { logger, missing, shutdown, telemetry } = this.#parts;
     try {
-      const gone = await missing(bundle.objects);
+      const release = { digest: bundle.release, size: bundle.releaseSize };
+      const gone = await missing(kind === 'statements' ? [release] : [release, ...bundle.objects]);
       if (gone.length === 0) {
-        this.#post(bundle);
+        this.#post(bundle, kind);
+        return;
+      }
+      if (kind !== 'full') {
+        // All that was promised has left.
+        logger.info({ bundle: bundle.id }, 'the bundle is gone from the staging store: it is not sent any more');
         return;
       }
       telemetry.failedPasses += 1;
@@ -102,11 +154,23 @@ export class Transmission {
     }
   }
 
-  #post(bundle: SealedBundle): void {
-    const asid = this.#asids.get(bundle.channel);
-    if (asid === undefined) return;
-    this.#parts.ledger.passBegun(bundle.id);
-    this.#worker.post({ type: 'pass', order: passOrder(bundle, asid) });
+  #post(bundle: SealedBundle, kind: PassKind, over: Partial<PassOrder> = {}): void {
+    const { config, ledger } = this.#parts;
+    const channel = config.channels.find(({ name }) => name === bundle.channel);
+    if (channel === undefined) return;
+    if (kind === 'full') ledger.passBegun(bundle.id);
+    const from = kind === 'full' ? ledger.passStopped(bundle.id, bundle.passesDone, shapeOf(config)) : 0;
+    const objects = kind === 'statements' ? { objects: [] } : {};
+    const order = passOrder(bundle, channel.asid, { kind, priority: channel.priority, from, ...objects, ...over });
+    this.#worker.post({ type: 'pass', order });
+  }
+
+  /** Where a pass is, so that the next run goes on there if this one is cut off. */
+  #remember({ bundle, pass, kind, sentBlocks }: FromTransmit & { readonly type: 'progress' }): void {
+    const now = performance.now();
+    if (kind !== 'full' || now - this.#rememberedAt < REMEMBER_MS) return;
+    this.#rememberedAt = now;
+    this.#parts.ledger.passGoesOn(bundle, pass, shapeOf(this.#parts.config), sentBlocks);
   }
 
   #nextTsi(): number {
@@ -114,19 +178,19 @@ export class Transmission {
   }
 
   #hear(message: FromTransmit): void {
-    const { config, logger, telemetry } = this.#parts;
+    const { logger, telemetry } = this.#parts;
     telemetry.hear(message);
     switch (message.type) {
       case 'ready':
         logger.info({ io: message.io, why: message.why }, 'link socket open');
         break;
       case 'pass-done':
-        logger.info({ bundle: message.bundle, pass: message.pass + 1, of: config.carousel.passes }, 'pass sent');
-        this.#carousel.passDone(message.bundle, message.pass);
+        this.#sent(message);
         break;
       case 'pass-failed':
+        if (message.kind === 'repair') this.repairs.ended();
         logger.error(
-          { bundle: message.bundle, pass: message.pass + 1, reason: message.reason },
+          { bundle: message.bundle, kind: message.kind, pass: message.pass + 1, reason: message.reason },
           'pass failed; it is tried again with the next start',
         );
         break;
@@ -143,27 +207,38 @@ export class Transmission {
         break;
       }
       case 'progress':
+        this.#remember(message);
+        break;
       case 'status':
         break;
     }
   }
 }
 
+function profileOf({ link: { fec } }: SenderConfig): TransmitOptions['profile'] {
+  if (fec.profile === 'explicit') return { name: 'explicit', maxBlock: fec.maxBlock, repair: fec.repair };
+  return fec.profile === 'fast'
+    ? { name: 'fast', maxBlock: 64, repair: 8 }
+    : { name: 'robust', maxBlock: 200, repair: 20 };
+}
+
+/** By what blocks are counted: E and B. */
+const shapeOf = (config: SenderConfig): string =>
+  `${String(config.link.symbolBytes)}/${String(profileOf(config).maxBlock)}`;
+
+function scheduleOf({ carousel }: SenderConfig): Schedule {
+  return { ...carousel, longestGap: LONGEST_GAP_MS };
+}
+
 function transmitOptions(config: SenderConfig, storeRoot: string, tsi: number): Omit<TransmitOptions, 'wake'> {
   const { link } = config;
-  const explicit = link.fec.profile === 'explicit' ? link.fec : undefined;
-  const named =
-    link.fec.profile === 'fast'
-      ? { name: 'fast', maxBlock: 64, repair: 8 }
-      : { name: 'robust', maxBlock: 200, repair: 20 };
   return {
     host: link.host,
     port: link.port,
     io: link.io,
     rate: link.rate,
     symbolBytes: link.symbolBytes,
-    profile:
-      explicit === undefined ? named : { name: 'explicit', maxBlock: explicit.maxBlock, repair: explicit.repair },
+    profile: profileOf(config),
     outageMs: link.outageSurvived,
     groupBytes: link.groupBytes,
     statementLeadMs: link.statementLead,

@@ -19,23 +19,25 @@ class Line {
       this.carousel.stop();
       this.ledger.close();
     });
-    for (const name of names) {
-      this.#names.set(idOf(name), name);
-      const make = () => ({ id: idOf(name), envelope: Buffer.from(name) });
-      const release = { release: idOf('release'), releaseSize: 1, objects: [], bytes: 1 };
-      this.ledger.sealBundle({ channel: 'prod', source: name, name, ...release, make });
-    }
+    for (const name of names) this.seal(name);
     this.carousel = this.turn(3);
   }
 
-  turn(passes: number): Carousel {
+  seal(name: string): void {
+    this.#names.set(idOf(name), name);
+    const make = () => ({ id: idOf(name), envelope: Buffer.from(name) });
+    const release = { release: idOf('release'), releaseSize: 1, objects: [], bytes: 1 };
+    this.ledger.sealBundle({ channel: 'prod', source: name, name, ...release, make });
+  }
+
+  turn(passes: number, after = { topUps: 0, timeToLive: 0 }): Carousel {
     this.carousel = new Carousel({
-      passes,
-      gapMs: GAP_MS,
+      schedule: { passes, gap: GAP_MS, longestGap: 20 * GAP_MS, ...after },
+      channels: ['prod'],
       ledger: this.ledger,
-      transmit: ({ id, passesDone }) => {
-        this.ledger.passBegun(id);
-        this.begun.push(`${this.#names.get(id) ?? '?'} ${passesDone}`);
+      transmit: ({ id, passesDone }, kind) => {
+        if (kind === 'full') this.ledger.passBegun(id);
+        this.begun.push(`${this.#names.get(id) ?? '?'} ${passesDone}${kind === 'full' ? '' : ` ${kind}`}`);
       },
     });
     return this.carousel;
@@ -93,6 +95,50 @@ describe('the carousel', () => {
     line.turn(2).resume();
     vi.advanceTimersByTime(10 * GAP_MS);
     expect(line.begun).toEqual(['b 0']);
+  });
+
+  it('decays: repair symbols alone, then statements, with gaps that double up to the longest, while the bundle lives', () => {
+    const line = new Line('a', 'b');
+    line.turn(2, { topUps: 2, timeToLive: 2 });
+    const times: string[] = [];
+    let pass = 1;
+    line.done('a', pass);
+    for (let minutes = 0; minutes < 800; minutes += 10) {
+      vi.advanceTimersByTime(GAP_MS);
+      for (const begun of line.begun.splice(0)) {
+        times.push(`${minutes + 10}: ${begun}`);
+        pass += 1;
+        line.done('a', pass);
+      }
+    }
+    expect(times).toEqual([
+      '20: a 2 top-up',
+      '60: a 3 top-up',
+      '140: a 4 statements',
+      '300: a 5 statements',
+      '500: a 6 statements',
+      '700: a 7 statements',
+    ]);
+    expect(line.ledger.bundle(idOf('a'))?.state).toBe('sent');
+    // Two more bundles of the channel, and its time is over.
+    line.seal('c');
+    vi.advanceTimersByTime(100 * GAP_MS);
+    expect(line.begun).toEqual([]);
+    line.turn(2, { topUps: 2, timeToLive: 2 }).resume();
+    vi.advanceTimersByTime(10 * GAP_MS);
+    expect(line.begun).toEqual(['b 0', 'c 0']);
+  });
+
+  it('goes on with what lives after a restart, from the first gap on', () => {
+    const line = new Line('a', 'b');
+    line.done('a', 5);
+    line.done('b', 2);
+    line.carousel.stop();
+    line.turn(3, { topUps: 2, timeToLive: 9 }).resume();
+    vi.advanceTimersByTime(GAP_MS - 1);
+    expect(line.begun).toEqual([]);
+    vi.advanceTimersByTime(1);
+    expect(line.begun).toEqual(['b 3 top-up', 'a 6 statements']);
   });
 
   it('begins nothing any more once it is stopped', () => {

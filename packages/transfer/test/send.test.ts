@@ -270,7 +270,7 @@ describe('a pass', () => {
     const sent = progress.map(({ sentBytes }) => sentBytes);
     expect(sent).toEqual(sent.toSorted((a, b) => a - b));
     expect(sent.at(-1)).toBe(300_500);
-    expect(air.events.at(-1)).toEqual({ type: 'pass-done', bundle: 'x', pass: 3 });
+    expect(air.events.at(-1)).toEqual({ type: 'pass-done', bundle: 'x', pass: 3, kind: 'full' });
   });
 
   it('is given up when an object cannot be read, and the next one goes on', () => {
@@ -282,8 +282,8 @@ describe('a pass', () => {
     const flights = air.run();
     const ends = air.events.filter(({ type }) => type !== 'progress');
     expect(ends).toEqual([
-      { type: 'pass-failed', bundle: 'broken', pass: 0, error: expect.any(Error) as Error },
-      { type: 'pass-done', bundle: 'next', pass: 0 },
+      { type: 'pass-failed', bundle: 'broken', pass: 0, kind: 'full', error: expect.any(Error) as Error },
+      { type: 'pass-done', bundle: 'next', pass: 0, kind: 'full' },
     ]);
     expect(flights.map(({ sn }) => sn)).toEqual(flights.map((_, i) => i + 1));
   });
@@ -302,7 +302,7 @@ describe('a pass', () => {
     expect(after.every(({ fdt }) => fdt === undefined || fdt.instanceId > 3)).toBe(true);
     expect(after[0]!.sn).toBe(gone.sn + before.length - before.indexOf(gone));
     expect(air.events.filter(({ type }) => type === 'pass-done')).toEqual([
-      { type: 'pass-done', bundle: 'b', pass: 0 },
+      { type: 'pass-done', bundle: 'b', pass: 0, kind: 'full' },
     ]);
     air.now += 10 * SECOND;
     air.machine.cancel('b');

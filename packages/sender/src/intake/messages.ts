@@ -30,7 +30,7 @@ export interface IntakeCalls {
   /** Stop 1: everything of a whole input. */
   collect: { readonly ask: Submission; readonly answer: Result<CollectedInput> };
   /** Which of these objects are in the store no longer, or were written to since they got their names; the latter are removed. */
-  missing: { readonly ask: readonly LinkObject[]; readonly answer: readonly Digest[] };
+  missing: { readonly ask: readonly Pick<LinkObject, 'digest' | 'size'>[]; readonly answer: readonly Digest[] };
 }
 
 export type IntakeCall = {

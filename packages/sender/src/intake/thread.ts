@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { type Digest, OperationalError, type Result } from '@sluice/ports';
-import type { LinkObject, ReceptionPlaces, Submission } from '@sluice/sources';
+import type { ReceptionPlaces, Submission } from '@sluice/sources';
 import type { CollectedInput, IntakeAnswer, IntakeCalls, IntakeOptions } from './messages.ts';
 
 /** Bytes of a submission handed over at a time. */
@@ -58,7 +58,7 @@ export class IntakeThread {
     return this.#call('collect', submission);
   }
 
-  missing(objects: readonly LinkObject[]): Promise<readonly Digest[]> {
+  missing(objects: IntakeCalls['missing']['ask']): Promise<readonly Digest[]> {
     return this.#call('missing', objects);
   }
 

@@ -3,7 +3,6 @@ import { ENVELOPE_BYTES, parseEnvelope, parseRelease } from '@sluice/bundle';
 import { type Digest, ok, OperationalError, refuse, type Result } from '@sluice/ports';
 import {
   collect,
-  type LinkObject,
   type Location,
   readRelease,
   Reception,
@@ -14,7 +13,7 @@ import {
   type Submission,
 } from '@sluice/sources';
 import { openStaging } from '@sluice/store';
-import type { CollectedInput, IntakeAnswer, IntakeCall, IntakeOptions } from './messages.ts';
+import type { CollectedInput, IntakeAnswer, IntakeCall, IntakeCalls, IntakeOptions } from './messages.ts';
 
 // The thread in which inputs are read, hashed and staged, with calls that block: the main thread goes on with heartbeats, HTTP and ledger.
 
@@ -109,7 +108,7 @@ async function collectScanned(scan: Scan, home: string): Promise<Result<Collecte
   return ok({ name, release: { digest, size: envelope.value.length }, ...collected.value });
 }
 
-const missing = (objects: readonly LinkObject[]): readonly Digest[] =>
+const missing = (objects: IntakeCalls['missing']['ask']): readonly Digest[] =>
   objects.filter(({ digest, size }) => !staging.holds(digest, size)).map(({ digest }) => digest);
 
 port.on('message', (call: IntakeCall) => {

@@ -1,5 +1,5 @@
 import type { Digest, OperationalCode, TagAlgorithm } from '@sluice/ports';
-import type { PassOrder, SendCounters } from '@sluice/transfer';
+import type { PassKind, PassOrder, SendCounters } from '@sluice/transfer';
 
 /** What the transmit worker is started with. Keys are bytes: key objects do not cross threads. */
 export interface TransmitOptions {
@@ -41,11 +41,19 @@ export type FromTransmit =
       readonly type: 'progress';
       readonly bundle: string;
       readonly pass: number;
+      readonly kind: PassKind;
+      readonly sentBlocks: number;
       readonly sentBytes: number;
       readonly totalBytes: number;
     }
-  | { readonly type: 'pass-done'; readonly bundle: string; readonly pass: number }
-  | { readonly type: 'pass-failed'; readonly bundle: string; readonly pass: number; readonly reason: string }
+  | { readonly type: 'pass-done'; readonly bundle: string; readonly pass: number; readonly kind: PassKind }
+  | {
+      readonly type: 'pass-failed';
+      readonly bundle: string;
+      readonly pass: number;
+      readonly kind: PassKind;
+      readonly reason: string;
+    }
   /** The kernel takes no datagrams; they are offered again, and the pass waits. Said once, until one is taken again. */
   | { readonly type: 'send-refused'; readonly code: OperationalCode; readonly reason: string }
   /** The kernel does less than was hoped for. */

@@ -7,6 +7,7 @@ import { algorithmOf, asidOf, loggerOf, type SenderProcess, type Settings, type 
 import { digestOf, type Input } from './inputs.ts';
 import { KEYS, linkKeyText } from './keys.ts';
 
+type Stored = Pick<SealedObject, 'digest' | 'size'>;
 type Submission = Parameters<typeof sendInput>[0];
 
 function senderConfigOf(settings: Settings): SenderConfig {
@@ -16,10 +17,11 @@ function senderConfigOf(settings: Settings): SenderConfig {
       ...{ host: 'isolated', port: 5400, io: 'portable', rate, symbolBytes, outageSurvived: 5, groupBytes: 2 ** 20 },
       ...{ statementLead: 50, fec: { profile: 'explicit', maxBlock, repair } },
     },
-    carousel: { passes, gap: gapMs },
+    carousel: { passes, gap: gapMs, topUps: 1, timeToLive: 3 },
+    tickets: { again: 60_000, waiting: 16 },
     heartbeat: 1000,
     channels: channels.map((name, asid) => ({
-      ...{ name, asid, algorithm: algorithmOf(settings) },
+      ...{ name, asid, algorithm: algorithmOf(settings), priority: 0, ticketKeyFiles: [] },
       linkKeyFile: { text: () => linkKeyText(asid) },
       transportKeyFile: { text: () => KEYS.transport.privatePem },
     })),
@@ -54,7 +56,7 @@ export async function runSimulatedSender(
   const configDigest = digestOf(Buffer.from('config'));
   const telemetry = new Telemetry();
   const intake = new ReadyIntake(store);
-  const missing = (objects: readonly SealedObject[]): Promise<readonly Digest[]> => intake.missing(objects);
+  const missing = (objects: readonly Stored[]): Promise<readonly Digest[]> => intake.missing(objects);
   const transmission = new Transmission({
     config,
     ledger,
@@ -125,7 +127,7 @@ class ReadyIntake {
     return { ok: true, value: { name: input.id, release, objects, blobs: input.blobs.size, bytes } };
   }
 
-  async missing(objects: readonly SealedObject[]): Promise<readonly Digest[]> {
+  async missing(objects: readonly Stored[]): Promise<readonly Digest[]> {
     const gone: Digest[] = [];
     for (const { digest, size } of objects) {
       const found = await this.#store.readVerified(digest, size).catch(() => undefined);

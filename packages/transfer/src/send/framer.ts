@@ -7,12 +7,12 @@ import {
   writeObjectHeader,
 } from '@sluice/alc';
 import { ArenaCodec, blockBytes, blockLength, blockOffset, type FecProfile, passEsis } from '@sluice/fec';
-import { type Partition, partition, repairCount } from '@sluice/fec';
+import { type Partition, partition, repairCount, topUpEsis } from '@sluice/fec';
 import { TAG_BYTES } from '@sluice/ports';
 import type { Arena } from '@sluice/wasm';
 import type { SendKernel } from './kernel.ts';
 import type { Stopwatch } from '../stopwatch.ts';
-import type { ObjectSource, SendCounters, SendObject, SendParts, SendSettings, SendStop } from './types.ts';
+import type { Blocks, ObjectSource, SendCounters, SendObject, SendParts, SendSettings, SendStop } from './types.ts';
 
 /** Stands for the sequence number until `SendSession` gives one at departure. */
 const UNSEALED = 1;
@@ -28,33 +28,57 @@ export interface BlockRef {
   readonly esis: Uint8Array;
 }
 
+/** Some of an object's blocks, or of their symbols. */
+export interface Selection {
+  /** Default all. */
+  readonly blocks?: Blocks | undefined;
+  /** Repair symbols alone (PROTOCOL.md F-7). */
+  readonly topUp?: boolean;
+}
+
 /** The blocks of an object with the symbols that run `run` sends of each (run = pass for blobs). */
-export function* blocksOf(object: SendObject, toi: number, run: number, settings: SendSettings): Generator<BlockRef> {
+export function* blocksOf(
+  object: SendObject,
+  toi: number,
+  run: number,
+  settings: SendSettings,
+  { blocks, topUp = false }: Selection = {},
+): Generator<BlockRef> {
   const shape = partition(object.size, settings.symbolBytes, settings.profile.maxBlock);
-  const [large, small] = [shape.large, shape.small].map((k) => esisOf(run, k, settings.profile));
-  for (let sbn = 0; sbn < shape.blocks; sbn += 1) {
-    const k = blockLength(shape, sbn);
-    const esis = k === shape.large ? large : small;
-    if (esis !== undefined) yield { object, partition: shape, toi, sbn, k, esis };
+  const [large, small] = [shape.large, shape.small].map((k) => esisOf(run, k, settings.profile, topUp));
+  for (const [first, last] of blocks ?? [[0, shape.blocks - 1]]) {
+    for (let sbn = first; sbn <= last; sbn += 1) {
+      const k = blockLength(shape, sbn);
+      const esis = k === shape.large ? large : small;
+      if (esis !== undefined) yield { object, partition: shape, toi, sbn, k, esis };
+    }
   }
 }
 
 /** Symbols that one run sends of an object, source and repair. */
-export function symbolsOf({ size }: SendObject, { symbolBytes, profile }: SendSettings): number {
-  const { blocks, large, largeBlocks, small } = partition(size, symbolBytes, profile.maxBlock);
-  const ofBlock = (k: number): number => (k === 0 ? 0 : k + repairCount(k, profile));
-  return largeBlocks * ofBlock(large) + (blocks - largeBlocks) * ofBlock(small);
+export function symbolsOf(
+  { size }: SendObject,
+  { symbolBytes, profile }: SendSettings,
+  { blocks, topUp = false }: Selection = {},
+): number {
+  const shape = partition(size, symbolBytes, profile.maxBlock);
+  const ofBlock = (k: number): number => (k === 0 ? 0 : (topUp ? 0 : k) + repairCount(k, profile));
+  const [large, small] = [ofBlock(shape.large), ofBlock(shape.small)];
+  return (blocks ?? [[0, shape.blocks - 1]]).reduce((sum, [first, last]) => {
+    const largeOnes = Math.max(0, Math.min(last + 1, shape.largeBlocks) - first);
+    return sum + largeOnes * large + (last + 1 - first - largeOnes) * small;
+  }, 0);
 }
 
 /** One list for all blocks of a length, so that the codec knows it again. */
-function esisOf(run: number, k: number, profile: FecProfile): Uint8Array | undefined {
+function esisOf(run: number, k: number, profile: FecProfile, topUp: boolean): Uint8Array | undefined {
   if (k === 0) return undefined;
-  const name = `${profile.name} ${String(profile.maxBlock)} ${String(profile.repair)} ${String(k)} ${String(run)}`;
-  const known = lists.get(name);
+  const about = [profile.name, profile.maxBlock, profile.repair, k, run, topUp ? 'top-up' : 'full'].join(' ');
+  const known = lists.get(about);
   if (known !== undefined) return known;
-  const esis = passEsis(run, k, repairCount(k, profile));
+  const esis = (topUp ? topUpEsis : passEsis)(run, k, repairCount(k, profile));
   if (lists.size >= LISTS) lists.clear();
-  lists.set(name, esis);
+  lists.set(about, esis);
   return esis;
 }
 

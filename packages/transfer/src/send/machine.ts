@@ -2,6 +2,7 @@ import type { DatagramBatch, LinkKey } from '@sluice/ports';
 import { Arena } from '@sluice/wasm';
 import { blocksOf, Framer } from './framer.ts';
 import { openSendKernel } from './kernel.ts';
+import { isAhead } from './carousel.ts';
 import { announce, type OnAirFdt, Pass, type Run, type Step } from './pass.ts';
 import { BATCH_MAX, Pacer } from './pacer.ts';
 import { Sealer, SendSession } from './session.ts';
@@ -46,6 +47,7 @@ interface Active {
   gone: number;
   quietUntil: number;
   sentBytes: number;
+  sentBlocks: number;
 }
 
 /**
@@ -134,8 +136,10 @@ export class SendMachine {
     this.#takeUpRolled();
   }
 
+  /** Takes a pass to be sent, in its place among those that wait. */
   submit(order: PassOrder): void {
-    this.#orders.push(order);
+    const behind = this.#orders.findIndex((other) => isAhead(order, other));
+    this.#orders.splice(behind < 0 ? this.#orders.length : behind, 0, order);
   }
 
   /** Takes a bundle's passes out, on air or waiting. */
@@ -284,13 +288,13 @@ export class SendMachine {
 
   /** The pass ends, well or with its error. */
   #end(active: Active, ended: { readonly error?: unknown }): void {
-    const { bundle, pass } = active.pass.order;
+    const { bundle, pass, kind = 'full' } = active.pass.order;
     if (!('error' in ended)) this.#putOnAir([]);
     this.#endPass();
     this.#parts.onEvent(
       'error' in ended
-        ? { type: 'pass-failed', bundle, pass, error: ended.error }
-        : { type: 'pass-done', bundle, pass },
+        ? { type: 'pass-failed', bundle, pass, kind, error: ended.error }
+        : { type: 'pass-done', bundle, pass, kind },
     );
   }
 
@@ -322,17 +326,21 @@ export class SendMachine {
     });
     const steps = pass.steps();
     const idle = { run: undefined, ahead: undefined, ended: undefined };
-    this.#active = { pass, steps, ...idle, gone: 0, quietUntil: 0, sentBytes: 0 };
+    this.#active = { pass, steps, ...idle, gone: 0, quietUntil: 0, sentBytes: 0, sentBlocks: order.from ?? 0 };
     return this.#active;
   }
 
   #finishRun(active: Active, run: Run & { type: 'symbols' }): void {
     active.run = undefined;
     active.sentBytes += run.sourceBytes;
+    active.sentBlocks += run.blocks;
+    const { bundle, pass, kind = 'full' } = active.pass.order;
     this.#parts.onEvent({
       type: 'progress',
-      bundle: active.pass.order.bundle,
-      pass: active.pass.order.pass,
+      bundle,
+      pass,
+      kind,
+      sentBlocks: active.sentBlocks,
       sentBytes: Math.min(active.sentBytes, active.pass.totalBytes),
       totalBytes: active.pass.totalBytes,
     });

@@ -1,9 +1,11 @@
 import { encodeFdt, type FdtFile, ntpFromUnix, splitFdt } from '@sluice/alc';
-import { type BlockRef, blocksOf, type Framer, symbolsOf } from './framer.ts';
+import { partition } from '@sluice/fec';
+import { type BlockRef, blocksOf, type Framer, type Selection, symbolsOf } from './framer.ts';
 import { interleave, shortestAirtime, shortestSpacing } from './order.ts';
 import { BURST_NS } from './pacer.ts';
 import type { SendSession } from './session.ts';
 import {
+  type Blocks,
   NS_PER_MS,
   type PassOrder,
   type SendObject,
@@ -42,6 +44,8 @@ export type Run =
       readonly spacingNs: number;
       readonly fdts: readonly OnAirFdt[];
       readonly sourceBytes: number;
+      /** Blocks of objects in it; statements are none. */
+      readonly blocks: number;
     }
   | { readonly type: 'quiet'; readonly ns: number };
 
@@ -88,6 +92,26 @@ export function announce(
   });
 }
 
+/** An object of a pass, or some of it. */
+interface Part extends Selection {
+  readonly object: SendObject;
+}
+
+/** What an order brings of its objects: blocks that left before are over. */
+function partsOf({ objects, blocks, kind, from = 0 }: PassOrder, { symbolBytes, profile }: SendSettings): Part[] {
+  let left = from;
+  return objects.flatMap((object, i): Part[] => {
+    const { blocks: count } = partition(object.size, symbolBytes, profile.maxBlock);
+    const wanted: Blocks = blocks?.[i] ?? [[Math.min(left, count), count - 1]];
+    left = Math.max(0, left - count);
+    const [[first, last] = [0, -1]] = wanted;
+    return last < first ? [] : [{ object, blocks: wanted, topUp: kind === 'top-up' }];
+  });
+}
+
+/** Symbols of a block beyond the k that make it whole: an outage may take half of them. A top-up has none to give. */
+const spareIn = (esis: Uint8Array, k: number): number => Math.max(0, esis.length - k);
+
 interface Member {
   readonly ref: BlockRef;
   readonly fdt: OnAirFdt;
@@ -111,30 +135,35 @@ export class Pass {
   }
 
   *steps(): Generator<Step> {
-    const { pass, statements, objects } = this.order;
+    const { pass, statements } = this.order;
     const { settings } = this.#with;
     for (let sending = 0; sending < STATEMENT_SENDINGS - 1; sending += 1) {
       yield* this.#statements(pass * STATEMENT_SENDINGS + sending);
     }
-    if (objects.length > 0) {
-      yield { type: 'quiet', ns: statementLeadNs(settings, bytesOf(statements)) };
-      yield* this.#grouped(objects, pass);
+    const parts = partsOf(this.order, settings);
+    if (parts.length > 0) {
+      if (statements.length > 0) yield { type: 'quiet', ns: statementLeadNs(settings, bytesOf(statements)) };
+      yield* this.#grouped(parts, pass, true);
     }
     yield* this.#statements(pass * STATEMENT_SENDINGS + STATEMENT_SENDINGS - 1);
   }
 
   *#statements(run: number): Generator<Step> {
-    yield* this.#grouped(this.order.statements, run);
+    const parts = this.order.statements.map((object) => ({ object }));
+    yield* this.#grouped(parts, run, false);
   }
 
-  *#members(objects: readonly SendObject[], run: number): Generator<Member> {
-    for (const { object, toi, fdt } of announce(objects, this.order.asid, this.#session, this.#with)) {
-      for (const ref of blocksOf(object, toi, run, this.#with.settings)) yield { ref, fdt };
+  *#members(parts: readonly Part[], run: number): Generator<Member> {
+    const objects = parts.map(({ object }) => object);
+    const announced = announce(objects, this.order.asid, this.#session, this.#with);
+    for (const [i, { object, toi, fdt }] of announced.entries()) {
+      for (const ref of blocksOf(object, toi, run, this.#with.settings, parts[i])) yield { ref, fdt };
     }
   }
 
   /** Cuts the blocks into groups: long enough in time for the outage, or as large as memory allows. */
-  *#grouped(objects: readonly SendObject[], run: number): Generator<Step> {
+  *#grouped(parts: readonly Part[], run: number, counted: boolean): Generator<Step> {
+    if (parts.length === 0) return;
     const { settings, datagramNs, framer, slotBytes } = this.#with;
     const most = Math.floor(slotBytes / framer.datagramBytes);
     // What leaves in any stretch of time may be one burst more than its length, so an outage reaches that much further.
@@ -142,28 +171,28 @@ export class Pass {
     let group: Member[] = [];
     let symbols = 0;
     let airtime = 0;
-    let left = objects.reduce((sum, object) => sum + symbolsOf(object, settings), 0);
-    for (const member of this.#members(objects, run)) {
+    let left = parts.reduce((sum, part) => sum + symbolsOf(part.object, settings, part), 0);
+    for (const member of this.#members(parts, run)) {
       const { k, esis } = member.ref;
       if (group.length > 0 && symbols + esis.length > most) {
-        yield* this.#run(group, symbols, 0);
+        yield* this.#run(group, symbols, 0, counted);
         [group, symbols, airtime] = [[], 0, 0];
       }
       group.push(member);
       symbols += esis.length;
       left -= esis.length;
-      airtime = Math.max(airtime, shortestAirtime(k, esis.length - k, outageNs));
+      airtime = Math.max(airtime, shortestAirtime(k, spareIn(esis, k), outageNs));
       // A rest too short for a group of its own would have to be stretched: it joins this one.
       if (symbols * datagramNs >= airtime && left * datagramNs >= airtime && datagramNs > 0) {
-        yield* this.#run(group, symbols, outageNs);
+        yield* this.#run(group, symbols, outageNs, counted);
         [group, symbols, airtime] = [[], 0, 0];
       }
     }
-    if (group.length > 0) yield* this.#run(group, symbols, outageNs);
+    if (group.length > 0) yield* this.#run(group, symbols, outageNs, counted);
   }
 
   /** @param outageNs outage that the spacing of the datagrams must survive; 0 where memory, not time, ended the group. */
-  *#run(group: readonly Member[], symbols: number, outageNs: number): Generator<Step> {
+  *#run(group: readonly Member[], symbols: number, outageNs: number, counted: boolean): Generator<Step> {
     const { framer, datagramNs } = this.#with;
     const slots = this.#with.buffer();
     const order = interleave(group.map((member) => member.ref.esis.length));
@@ -171,7 +200,7 @@ export class Pass {
     let spacingNs = datagramNs;
     for (const [i, { ref }] of group.entries()) {
       const own = order[i] ?? new Uint32Array();
-      spacingNs = Math.max(spacingNs, shortestSpacing(own, ref.esis.length - ref.k, outageNs));
+      spacingNs = Math.max(spacingNs, shortestSpacing(own, spareIn(ref.esis, ref.k), outageNs));
       framer.block(ref, this.#session.tsi, this.order.asid, slots, own);
       sourceBytes += Math.min(ref.k * this.#with.settings.symbolBytes, ref.object.size);
       yield { type: 'working' };
@@ -185,6 +214,7 @@ export class Pass {
       spacingNs,
       fdts: [...new Set(group.map((member) => member.fdt))],
       sourceBytes,
+      blocks: counted ? group.length : 0,
     };
   }
 }

@@ -12,16 +12,34 @@ export interface SendObject {
   readonly contentType: ContentType;
 }
 
+/**
+ * What a pass brings: all of a bundle, some repair symbols of every block, its statements alone, or what a ticket asks for.
+ */
+export type PassKind = 'full' | 'top-up' | 'statements' | 'repair';
+
+/** Source blocks from the first to the last of them. */
+export type Blocks = readonly (readonly [first: number, last: number])[];
+
 /** One pass of one bundle. */
 export interface PassOrder {
   /** Id of the bundle, for progress only; not on the wire. */
   readonly bundle: string;
   readonly asid: number;
+  /** Default `full`. */
+  readonly kind?: PassKind;
+  /** Of two passes that wait, the one of the higher priority leaves first; default 0. */
+  readonly priority?: number;
+  /** Of two that repeat bundles, the one of the later bundle; default 0. */
+  readonly newness?: number;
   /** 0 for the first (PROTOCOL.md F-5). */
   readonly pass: number;
   /** Transport and release statement. */
   readonly statements: readonly SendObject[];
   readonly objects: readonly SendObject[];
+  /** Blocks wanted of each object, in the same order; undefined for all of it. */
+  readonly blocks?: readonly (Blocks | undefined)[];
+  /** Blocks of the objects, in their order, that left already: the pass was cut off and goes on behind them. */
+  readonly from?: number;
 }
 
 /** Where the bytes of objects come from. */
@@ -83,11 +101,20 @@ export type SendEvent =
       readonly type: 'progress';
       readonly bundle: string;
       readonly pass: number;
+      readonly kind: PassKind;
+      /** Blocks of the objects that have left, those before the start included. */
+      readonly sentBlocks: number;
       readonly sentBytes: number;
       readonly totalBytes: number;
     }
-  | { readonly type: 'pass-done'; readonly bundle: string; readonly pass: number }
-  | { readonly type: 'pass-failed'; readonly bundle: string; readonly pass: number; readonly error: unknown };
+  | { readonly type: 'pass-done'; readonly bundle: string; readonly pass: number; readonly kind: PassKind }
+  | {
+      readonly type: 'pass-failed';
+      readonly bundle: string;
+      readonly pass: number;
+      readonly kind: PassKind;
+      readonly error: unknown;
+    };
 
 /** What has left so far, in datagrams and symbols. */
 export interface SendCounters {
