@@ -21,9 +21,11 @@ function bundleView({ telemetry, config }: Observed, bundle: SealedBundle) {
     name: jsonText(name),
     bytes,
     state,
-    sent: `pass ${String(passesDone)} of ${String(passes)}`,
-    passesDone,
+    sent: `pass ${String(Math.min(passesDone, passes))} of ${String(passes)}`,
+    passesDone: Math.min(passesDone, passes),
     passes,
+    // Top-ups, then statements alone.
+    passesAfter: Math.max(0, passesDone - passes),
     ...(progress && { progress }),
     sealedAt: new Date(sealedAt).toISOString(),
   };

@@ -38,6 +38,7 @@ const bundle = record(
     sent: text('pass n of m: whether it arrived is not known here'),
     passesDone: count(),
     passes: count(),
+    passesAfter: count(),
     sealedAt: time,
   },
   { progress: record({ sentBytes: count(), totalBytes: count() }) },
