@@ -65,7 +65,8 @@ function linkOf({ config, telemetry }: Observed): Overview['link'] {
   return { level: 'unknown', state: 'Idle', detail };
 }
 
-const sentOf = (done: number, passes: number): string => `sent, pass ${String(Math.min(done, passes))} of ${String(passes)}`;
+const sentOf = (done: number, passes: number): string =>
+  `sent, pass ${String(Math.min(done, passes))} of ${String(passes)}`;
 
 function flightOf({ config, telemetry }: Observed, bundle: SealedBundle, pace: Pace): FlightView {
   const { id, channel, sequence, name, bytes, passesDone, state } = bundle;
