@@ -294,8 +294,8 @@ export class Pair {
   }
 
   /** Where the receiver publishes. */
-  get blobs(): string {
-    return join(this.world.dir, 'store/blobs/sha256');
+  get store(): string {
+    return join(this.world.dir, 'store');
   }
 
   async stop(): Promise<void> {

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { addRelease, type Input, makeObject } from './input.ts';
@@ -104,7 +104,7 @@ async function carryWithin(pair: Pair, options: RunOptions): Promise<Run> {
   const after = { ...(await pair.settledStatus()), lost: net.lost() };
   await checkLedger(pair);
   await pair.stop();
-  await checkPublished(pair.blobs, input, dir);
+  await checkPublished(pair.store, input, dir);
   const recovered = (numbers: Readonly<Record<string, number>> = {}): number => numbers.recoveredSymbols ?? 0;
   return {
     carried: {
@@ -183,9 +183,12 @@ export const countCalls = (trace: string, from: number, to: number): number =>
     return call !== undefined && Number(seconds) >= from && Number(seconds) <= to;
   }).length;
 
-/** Every content blob lies where it was published with the digest that sha256sum finds. */
-async function checkPublished(blobs: string, input: Input, dir: string): Promise<void> {
+/** Every content blob lies where it was published with the digest that sha256sum finds; those in packs once tar has unpacked them. */
+async function checkPublished(store: string, input: Input, dir: string): Promise<void> {
   const list = join(dir, 'published.sha256');
-  writeFileSync(list, input.digests.map((hex) => `${hex}  ${hex}\n`).join(''));
-  await run('sha256sum', ['--check', '--strict', '--quiet', list], { cwd: blobs, maxBuffer: 2 ** 26 });
+  const packs = join(store, 'packs/sha256');
+  for (const pack of existsSync(packs) ? readdirSync(packs) : [])
+    await run('tar', ['--extract', '--file', join(packs, pack), '--directory', store]);
+  writeFileSync(list, input.digests.map((hex) => `${hex}  blobs/sha256/${hex}\n`).join(''));
+  await run('sha256sum', ['--check', '--strict', '--quiet', list], { cwd: store, maxBuffer: 2 ** 26 });
 }

@@ -1,4 +1,4 @@
-import { hexOf, isDigest, ok } from '@sluice/ports';
+import { hexOf, ok } from '@sluice/ports';
 import type { Digest, Result } from '@sluice/ports';
 import { malformed, TAR_BLOCK, tarChecksum, tarPadding, tarTrailer, ustarHeader, writeOctal } from './tar.ts';
 
@@ -16,6 +16,7 @@ export interface PackMember {
 
 const PREFIX = 'blobs/sha256/';
 const encoder = new TextEncoder();
+const decoder = new TextDecoder();
 
 // Where name, size and checksum lie in a header, and how many digits they have.
 const NAME_AT = PREFIX.length;
@@ -25,10 +26,18 @@ const SIZE_DIGITS = 11;
 const SUM_AT = 148;
 const SUM_DIGITS = 6;
 const ZERO = 0x30;
+const NINE = 0x39;
+const A = 0x61;
+const F = 0x66;
 
 /** The header of an empty member whose name ends after the prefix: what all headers share. */
 const BLANK = ustarHeader({ name: encoder.encode(PREFIX), size: 0, typeflag: '0', mode: 0o444 });
 const BLANK_SUM = tarChecksum(BLANK);
+/** 1 where headers differ from one another besides the checksum, 2 where that is, 0 elsewhere. */
+const VARIES = new Uint8Array(TAR_BLOCK)
+  .fill(1, NAME_AT, NAME_AT + HEX_DIGITS)
+  .fill(1, SIZE_AT, SIZE_AT + SIZE_DIGITS)
+  .fill(2, SUM_AT, SUM_AT + SUM_DIGITS);
 
 /** The ustar header of a pack's member: `blobs/sha256/HEX`, mode 0444, uid, gid and mtime 0 (PROTOCOL.md O-3). */
 export function packHeader(digest: Digest, size: number): Uint8Array {
@@ -84,35 +93,60 @@ export function readPack(pack: Uint8Array): Result<readonly PackMember[]> {
     members.push(member.value);
     at += packMemberBytes(member.value.bytes.length);
   }
-  if (pack.length - at !== 2 * TAR_BLOCK || !isZero(pack.subarray(at))) {
+  if (pack.length - at !== 2 * TAR_BLOCK || !isZero(pack, at, pack.length)) {
     return malformed(`the pack does not end with two blocks of zeros after byte ${at}`);
   }
   return ok(members);
 }
 
 function readMember(pack: Uint8Array, at: number): Result<PackMember> {
-  const digest = `sha256:${ascii(pack.subarray(at + NAME_AT, at + NAME_AT + HEX_DIGITS))}`;
-  const octal = ascii(pack.subarray(at + SIZE_AT, at + SIZE_AT + SIZE_DIGITS));
-  const size = /^[0-7]{11}$/.test(octal) ? Number.parseInt(octal, 8) : Infinity;
-  if (!isDigest(digest) || size >= PACK_MEMBER_LIMIT || at + packMemberBytes(size) > pack.length) {
+  const data = at + TAR_BLOCK;
+  const hex = hexAt(pack, at + NAME_AT);
+  const size = octalAt(pack, at + SIZE_AT, SIZE_DIGITS);
+  const end = data + size + tarPadding(size);
+  if (hex === undefined || !(size < PACK_MEMBER_LIMIT) || end > pack.length) {
     return malformed(`the pack's member at byte ${at} has no name of a blob, or a size that does not fit`);
   }
-  const data = at + TAR_BLOCK;
-  const end = at + packMemberBytes(size);
-  if (!equal(pack.subarray(at, data), packHeader(digest, size)) || !isZero(pack.subarray(data + size, end))) {
+  if (!isHeader(pack, at) || !isZero(pack, data + size, end)) {
     return malformed(`the header or padding of the pack's member at byte ${at} is not in the one form of a pack`);
   }
-  return ok({ digest, bytes: pack.subarray(data, data + size) });
+  return ok({ digest: `sha256:${hex}`, bytes: pack.subarray(data, data + size) });
 }
 
-const ascii = (bytes: Uint8Array): string => String.fromCharCode(...bytes);
+/** The digits of a digest; undefined where one is none. */
+function hexAt(pack: Uint8Array, at: number): string | undefined {
+  for (let i = at; i < at + HEX_DIGITS; i += 1) {
+    const unit = pack[i] ?? 0;
+    if (!((unit >= ZERO && unit <= NINE) || (unit >= A && unit <= F))) return undefined;
+  }
+  return decoder.decode(pack.subarray(at, at + HEX_DIGITS));
+}
 
-function isZero(bytes: Uint8Array): boolean {
-  for (let i = 0; i < bytes.length; i += 1) if (bytes[i] !== 0) return false;
+/** The number that octal digits spell; NaN where one is none. */
+function octalAt(pack: Uint8Array, at: number, digits: number): number {
+  let value = 0;
+  for (let i = at; i < at + digits; i += 1) {
+    const digit = (pack[i] ?? 0) - ZERO;
+    if (!(digit >= 0 && digit < 8)) return NaN;
+    value = value * 8 + digit;
+  }
+  return value;
+}
+
+/** Byte for byte as `packHeader` would write it, for a name and a size that are digits. */
+function isHeader(pack: Uint8Array, at: number): boolean {
+  let sum = BLANK_SUM;
+  for (let i = 0; i < TAR_BLOCK; i += 1) {
+    const unit = pack[at + i] ?? 0;
+    const blank = BLANK[i] ?? 0;
+    const varies = VARIES[i];
+    if (varies === 1) sum += unit - blank;
+    else if (varies === 0 && unit !== blank) return false;
+  }
+  return octalAt(pack, at + SUM_AT, SUM_DIGITS) === sum;
+}
+
+function isZero(bytes: Uint8Array, from: number, to: number): boolean {
+  for (let i = from; i < to; i += 1) if (bytes[i] !== 0) return false;
   return true;
-}
-
-function equal(a: Uint8Array, b: Uint8Array): boolean {
-  for (let i = 0; i < a.length; i += 1) if (a[i] !== b[i]) return false;
-  return a.length === b.length;
 }

@@ -37,6 +37,9 @@ export class OpenStore implements BlobStore {
     for (const { digest, bytes } of blobs) this.blobs.set(digest, bytes);
     return Promise.resolve();
   }
+  putPacks(): Promise<void> {
+    throw new Error('not used here');
+  }
   stat(digest: Digest): Promise<number | undefined> {
     return Promise.resolve(this.blobs.get(digest)?.length);
   }

@@ -1,5 +1,12 @@
 import type { Digest } from './digest.ts';
 
+/** A pack in a spool (PROTOCOL.md O-3) that was hashed and taken apart, each member compared with its name. */
+export interface SpooledPack {
+  readonly digest: Digest;
+  readonly size: number;
+  readonly path: string;
+}
+
 /** A content-addressed store. What it lists under a digest hashes to that digest when it was put; readers hash again. */
 export interface BlobStore {
   /**
@@ -12,6 +19,11 @@ export interface BlobStore {
   adopt(digest: Digest, size: number, path: string): Promise<void>;
   /** Stores many small blobs with as few syncs as possible (write all, sync once, rename, sync directories). Same checks as `put`. */
   putMany(blobs: readonly { readonly digest: Digest; readonly bytes: Uint8Array }[]): Promise<void>;
+  /**
+   * Stores the blobs of packs, durable on return. Each pack is hashed again as it is read, since the spool is another's; throws `store-digest-mismatch`
+   * and stores nothing when one is not what its digest says. The files stay.
+   */
+  putPacks(packs: readonly SpooledPack[]): Promise<void>;
   /** Size in bytes, or undefined when it is not there. */
   stat(digest: Digest): Promise<number | undefined>;
   /** The bytes. Throws OperationalError `store-missing` (not retryable) when it is not there. Not verified: hash what you read. */

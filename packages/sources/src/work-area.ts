@@ -208,9 +208,9 @@ function takeFault(error: unknown, name: string): OperationalError {
   }
 }
 
-/** By a program of its own where there is one: a hundred thousand files are removed beside our work, and not in its way. */
+/** By a program of its own where there is one, which yields to all others: a hundred thousand files are removed beside our work, and not in its way. */
 async function removeTree(path: string): Promise<void> {
-  const removal = spawn('rm', ['-rf', '--', path], { stdio: 'ignore' });
+  const removal = spawn('nice', ['-n', '19', 'rm', '-rf', '--', path], { stdio: 'ignore' });
   await once(removal, 'close').catch(() => undefined);
   await rm(path, { recursive: true, force: true });
 }

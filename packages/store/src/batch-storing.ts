@@ -1,32 +1,12 @@
-import { spawnSync } from 'node:child_process';
 import { hash, randomUUID } from 'node:crypto';
-import {
-  closeSync,
-  constants,
-  fdatasyncSync,
-  fsyncSync,
-  lstatSync,
-  openSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, fdatasyncSync, fsyncSync, lstatSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Digest, hexOf } from '@sluice/ports';
-import type { Batch, BatchEnd, BatchPlaces } from './batch-messages.ts';
+import type { Batch, BatchEnd, BatchPlaces, PackBatch } from './batch-messages.ts';
+import { PackWriter } from './pack-writer.ts';
+import { Mismatch, SYNC_WHOLE_FROM, syncFileSystem, syncPath } from './syncs.ts';
 
 const FILE_MODE = 0o640;
-/** From so many files on, one sync of the whole file system is cheaper than one for each. */
-const SYNC_WHOLE_FROM = 32;
-
-/** The bytes given for a blob are not what its digest says. */
-class Mismatch extends Error {
-  readonly digest: Digest;
-  constructor(digest: Digest) {
-    super(digest);
-    this.digest = digest;
-  }
-}
 
 /** One batch on its way: written, synced, named, in this order, so that a name always stands for whole and durable bytes. */
 class Storing {
@@ -85,31 +65,16 @@ class Storing {
   }
 }
 
-function syncPath(path: string, sync: (file: number) => void): void {
-  const file = openSync(path, constants.O_RDONLY);
-  try {
-    sync(file);
-  } finally {
-    closeSync(file);
-  }
-}
-
-/** syncfs(2) by the program that has it, since Node has not. False where that program is missing or may not be run. */
-function syncFileSystem(path: string): boolean {
-  const { error, status, stderr } = spawnSync('sync', ['-f', path], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-    encoding: 'utf8',
-  });
-  if (error !== undefined) return false;
-  if (status !== 0) throw Object.assign(new Error(`sync -f: ${stderr}`), { code: 'EIO', syscall: 'syncfs' });
-  return true;
-}
-
 /** Stores one batch, with calls that block: for small files they take a fraction of what promises take. */
-export function storeBatch(batch: Batch, places: BatchPlaces): BatchEnd {
+export function storeBatch(batch: Batch | PackBatch, places: BatchPlaces): BatchEnd {
   const { id } = batch;
   const storing = new Storing(places);
   try {
+    if (batch.type === 'packs') {
+      using writer = new PackWriter(places);
+      writer.store(batch.packs);
+      return { id, type: 'stored' };
+    }
     storing.write(batch);
     storing.sync();
     storing.name();

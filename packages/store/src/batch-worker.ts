@@ -1,11 +1,11 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import type { Batch, BatchPlaces } from './batch-messages.ts';
+import type { Batch, BatchPlaces, PackBatch } from './batch-messages.ts';
 import { storeBatch } from './batch-storing.ts';
 
-// The thread that stores batches of small blobs.
+// The thread that stores batches of small blobs, and packs of them.
 
 const port = parentPort;
 if (port === null) throw new Error('batches are written in a worker thread');
-port.on('message', (batch: Batch) => {
+port.on('message', (batch: Batch | PackBatch) => {
   port.postMessage(storeBatch(batch, workerData as BatchPlaces));
 });

@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
-import type { Digest } from '@sluice/ports';
-import type { Batch, BatchEnd, BatchPlaces } from './batch-messages.ts';
+import type { Digest, SpooledPack } from '@sluice/ports';
+import type { Batch, BatchEnd, BatchPlaces, PackBatch } from './batch-messages.ts';
 
 interface Waiting {
   readonly resolve: (end: BatchEnd) => void;
@@ -28,12 +28,22 @@ export class BatchWriter {
       at += bytes.length;
     }
     const sizes = blobs.map(({ digest, bytes }) => ({ digest, size: bytes.length }));
-    const batch: Batch = { id: this.#last, bytes: all.buffer, blobs: sizes };
+    const batch: Batch = { id: this.#last, type: 'blobs', bytes: all.buffer, blobs: sizes };
+    return this.#ask(batch, [all.buffer]);
+  }
+
+  /** The same for packs in files. */
+  storePacks(packs: readonly SpooledPack[]): Promise<BatchEnd> {
+    this.#last += 1;
+    return this.#ask({ id: this.#last, type: 'packs', packs }, []);
+  }
+
+  #ask(batch: Batch | PackBatch, transfer: readonly ArrayBuffer[]): Promise<BatchEnd> {
     const worker = (this.#worker ??= this.#start());
     return new Promise((resolve, reject) => {
       this.#waiting.set(batch.id, { resolve, reject });
       worker.ref();
-      worker.postMessage(batch, [all.buffer]);
+      worker.postMessage(batch, transfer);
     });
   }
 

@@ -84,13 +84,17 @@ export async function verified(digest: Digest, limit: number, bytes: AsyncIterab
 export const openFile = (path: string): Promise<FileHandle> =>
   open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
 
-/** The bytes of a file, which is opened when the first one is asked for and closed with the last, or when asking ends. */
-export async function* fileBytes(path: string): AsyncGenerator<Uint8Array> {
+/** The bytes of a file, or of a range of it, which is opened when the first one is asked for and closed with the last, or when asking ends. */
+export async function* fileBytes(
+  path: string,
+  range?: { readonly offset: number; readonly size: number },
+): AsyncGenerator<Uint8Array> {
   await using file = await openFile(path);
-  const { size } = await file.stat();
-  for (let done = 0; ;) {
-    const buffer = new Uint8Array(Math.min(READ_BYTES, Math.max(size - done, READ_BYTES_LEAST)));
-    const { bytesRead } = await file.read(buffer, 0, buffer.length);
+  const size = range?.size ?? (await file.stat()).size;
+  for (let done = 0; range === undefined || done < size;) {
+    const least = range === undefined ? READ_BYTES_LEAST : 0;
+    const buffer = new Uint8Array(Math.min(READ_BYTES, Math.max(size - done, least)));
+    const { bytesRead } = await file.read(buffer, 0, buffer.length, range === undefined ? null : range.offset + done);
     if (bytesRead === 0) return;
     done += bytesRead;
     yield buffer.subarray(0, bytesRead);

@@ -2,10 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, lstat, mkdir, open, opendir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { type BlobStore, type Digest, hexOf, isDigest } from '@sluice/ports';
+import { type BlobStore, type Digest, hexOf, isDigest, type SpooledPack } from '@sluice/ports';
+import type { BatchEnd } from './batch-messages.ts';
 import { BatchWriter } from './batch.ts';
 import { fileBytes, Inflow, openFile, verified } from './content.ts';
 import { exchanged, ioFault, isGone, mismatch, missing, tooLarge } from './errors.ts';
+import { type PackedPlace, PackIndex } from './pack-index.ts';
 
 // The group shares the store. The set-group-id bit comes with the directory around it: a hardened unit may not set it.
 const FILE_MODE = 0o640;
@@ -25,14 +27,18 @@ async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
 const discard = (path: string): Promise<void> => rm(path, { force: true }).catch(() => undefined);
 
 /**
- * Blobs as files `blobs/sha256/HEX` under a root, written to `tmp/WRITER/` first: hash, sync, rename, sync of the directory.
+ * Blobs as files `blobs/sha256/HEX` under a root, small ones in the packs they came in, `packs/sha256/HEX`, written to `tmp/WRITER/` first: hash, sync, rename, sync of the directory.
  * A name in `blobs` therefore always stands for whole and durable bytes.
  */
 class FsStore implements BlobStore {
   readonly #root: string;
   readonly #blobs: string;
   readonly #tmp: string;
+  readonly #packs: string;
+  readonly #indexPath: string;
   readonly #batches: BatchWriter;
+  /** Opened once there is one. */
+  #index: PackIndex | undefined;
   /** Names that were given and whose directory is not synced yet. */
   #unsynced = 0;
 
@@ -41,7 +47,9 @@ class FsStore implements BlobStore {
     this.#root = root;
     this.#blobs = join(root, 'blobs', 'sha256');
     this.#tmp = join(root, 'tmp', writer);
-    this.#batches = new BatchWriter({ blobs: this.#blobs, tmp: this.#tmp });
+    this.#packs = join(root, 'packs', 'sha256');
+    this.#indexPath = join(root, 'packs', 'index.sqlite');
+    this.#batches = new BatchWriter({ blobs: this.#blobs, tmp: this.#tmp, packs: this.#packs, index: this.#indexPath });
   }
 
   /** Makes the directories and throws away what a crash of this writer left. What is there afterwards is durable. */
@@ -52,6 +60,15 @@ class FsStore implements BlobStore {
       for (const path of [this.#blobs, dirname(this.#blobs), this.#root]) await syncDirectory(path);
     } catch (error) {
       throw ioFault(error, `opening the store at ${this.#root}`);
+    }
+  }
+
+  /** Mends what a process left that was killed while it changed the index. Where that cannot be, whoever needs the index hears of it. */
+  mend(): void {
+    try {
+      this.#openIndex();
+    } catch {
+      this.#index = undefined;
     }
   }
 
@@ -81,18 +98,19 @@ class FsStore implements BlobStore {
     this.#unsynced += 1;
     const end = await this.#batches.store(different);
     if (end.type === 'stored' || !end.named) this.#unsynced -= 1;
-    if (end.type === 'mismatch') throw mismatch(end.digest);
-    if (end.type === 'io') {
-      const cause = Object.assign(new Error(end.message), { code: end.code, syscall: end.syscall });
-      throw ioFault(cause, `storing ${String(blobs.length)} blobs`);
-    }
+    throwUnlessStored(end, `storing ${String(blobs.length)} blobs`);
+  }
+
+  async putPacks(packs: readonly SpooledPack[]): Promise<void> {
+    for (const { digest } of packs) this.#path(digest);
+    if (packs.length === 0) return;
+    throwUnlessStored(await this.#batches.storePacks(packs), `storing ${String(packs.length)} packs`);
   }
 
   async stat(digest: Digest): Promise<number | undefined> {
     try {
-      return (await lstat(this.#path(digest))).size;
+      return (await this.#fileSize(digest)) ?? this.#packed(digest)?.size;
     } catch (error) {
-      if (isGone(error)) return undefined;
       throw ioFault(error, `looking for blob ${digest}`);
     }
   }
@@ -111,6 +129,7 @@ class FsStore implements BlobStore {
     try {
       await rm(this.#path(digest), { force: true });
       await syncDirectory(this.#blobs);
+      if (this.#packed(digest) !== undefined) await this.#unpack(digest);
     } catch (error) {
       throw ioFault(error, `removing blob ${digest}`);
     }
@@ -120,11 +139,51 @@ class FsStore implements BlobStore {
     try {
       for await (const { name } of await opendir(this.#blobs)) {
         const digest = `sha256:${name}`;
-        const size = isDigest(digest) ? await this.stat(digest) : undefined;
+        const size = isDigest(digest) ? await this.#fileSize(digest) : undefined;
         if (isDigest(digest) && size !== undefined) yield { digest, size };
       }
+      for (const { digest, size } of this.#openIndex()?.list() ?? [])
+        if ((await this.#fileSize(digest)) === undefined) yield { digest, size };
     } catch (error) {
       throw ioFault(error, 'listing the store');
+    }
+  }
+
+  async #fileSize(digest: Digest): Promise<number | undefined> {
+    try {
+      return (await lstat(this.#path(digest))).size;
+    } catch (error) {
+      if (isGone(error)) return undefined;
+      throw error;
+    }
+  }
+
+  #openIndex(): PackIndex | undefined {
+    return (this.#index ??= PackIndex.openToRead(this.#indexPath));
+  }
+
+  #packed(digest: Digest): PackedPlace | undefined {
+    try {
+      return this.#openIndex()?.find(digest);
+    } catch (error) {
+      // The next call opens it anew, which mends what a killed process left.
+      this.#index?.close();
+      this.#index = undefined;
+      throw error;
+    }
+  }
+
+  /** The bytes of a pack go with the last of its blobs. */
+  async #unpack(digest: Digest): Promise<void> {
+    const index = PackIndex.open(this.#indexPath);
+    try {
+      const empty = index.change(() => {
+        index.remove(digest);
+        return index.takeEmpty();
+      });
+      for (const pack of empty) await rm(join(this.#packs, hexOf(pack)), { force: true });
+    } finally {
+      index.close();
     }
   }
 
@@ -181,7 +240,9 @@ class FsStore implements BlobStore {
 
   async *#bytes(digest: Digest): AsyncGenerator<Uint8Array> {
     try {
-      yield* fileBytes(this.#path(digest));
+      const packed = (await this.#fileSize(digest)) === undefined ? this.#packed(digest) : undefined;
+      if (packed === undefined) yield* fileBytes(this.#path(digest));
+      else yield* fileBytes(join(this.#packs, hexOf(packed.pack)), packed);
     } catch (error) {
       if (isGone(error)) throw missing(digest);
       // A link where a file was.
@@ -190,6 +251,12 @@ class FsStore implements BlobStore {
         : ioFault(error, `reading blob ${digest}`);
     }
   }
+}
+
+function throwUnlessStored(end: BatchEnd, what: string): void {
+  if (end.type === 'mismatch') throw mismatch(end.digest);
+  if (end.type !== 'io') return;
+  throw ioFault(Object.assign(new Error(end.message), { code: end.code, syscall: end.syscall }), what);
 }
 
 interface Written {
@@ -205,5 +272,6 @@ interface Written {
 export async function openFsStore(root: string, writer = 'main'): Promise<BlobStore> {
   const store = new FsStore(root, writer);
   await store.open();
+  store.mend();
   return store;
 }

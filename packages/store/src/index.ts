@@ -1,4 +1,4 @@
-export type { Batch, BatchPlaces } from './batch-messages.ts';
+export type { Batch, BatchPlaces, PackBatch } from './batch-messages.ts';
 export { storeBatch } from './batch-storing.ts';
 export { openFsStore } from './fs.ts';
 export { openStaging } from './staging.ts';

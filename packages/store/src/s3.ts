@@ -13,9 +13,10 @@ import {
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
 import { rm } from 'node:fs/promises';
-import { type BlobStore, type Digest, hexOf, isDigest, OperationalError } from '@sluice/ports';
+import { readPack } from '@sluice/bundle';
+import { type BlobStore, type Digest, hexOf, isDigest, OperationalError, type SpooledPack } from '@sluice/ports';
 import { fileBytes, Inflow, verified } from './content.ts';
-import { ioFault, missing } from './errors.ts';
+import { ioFault, mismatch, missing } from './errors.ts';
 
 export interface S3Options {
   readonly endpoint: string;
@@ -43,6 +44,17 @@ const PASSING = [408, 409, 429];
 
 const statusOf = (error: unknown): number | undefined =>
   (error as { readonly $metadata?: { readonly httpStatusCode?: number } }).$metadata?.httpStatusCode;
+/** The bytes of a file, hashed and compared. */
+async function wholeFile(path: string, size: number, digest: Digest): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = [];
+  try {
+    for await (const piece of new Inflow(digest, size, fileBytes(path))) pieces.push(piece);
+    return Buffer.concat(pieces);
+  } catch (error) {
+    throw ioFault(error, `reading pack ${digest} from ${path}`);
+  }
+}
+
 const isNotFound = (error: unknown): boolean => statusOf(error) === 404;
 
 function fault(cause: unknown, what: string): OperationalError {
@@ -115,6 +127,16 @@ class S3Store implements BlobStore {
     const ended = await Promise.allSettled(Array.from({ length: PARALLEL }, putSome));
     const failed = ended.find((end) => end.status === 'rejected');
     if (failed !== undefined) throw failed.reason as Error;
+  }
+
+  /** Taken apart: an object for each blob. */
+  async putPacks(packs: readonly SpooledPack[]): Promise<void> {
+    for (const { digest, size, path } of packs) {
+      const bytes = await wholeFile(path, size, digest);
+      const members = readPack(bytes);
+      if (!members.ok) throw mismatch(digest);
+      await this.putMany(members.value);
+    }
   }
 
   async stat(digest: Digest): Promise<number | undefined> {

@@ -1,5 +1,8 @@
 import { createCipheriv, createHash } from 'node:crypto';
-import type { Digest } from '@sluice/ports';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { writePack } from '@sluice/bundle';
+import type { Digest, SpooledPack } from '@sluice/ports';
 
 export interface Blob {
   readonly digest: Digest;
@@ -14,4 +17,14 @@ export function blobOf(size: number, seed = 0): Blob {
   iv.writeUInt32BE(seed);
   const bytes = createCipheriv('aes-128-ctr', Buffer.alloc(16), iv).update(Buffer.alloc(size));
   return { digest: digestOf(bytes), bytes };
+}
+
+/** Blobs `from` to `to` in a pack, in a file of a directory. */
+export function packOf(directory: string, from: number, to: number): SpooledPack & { readonly blobs: readonly Blob[] } {
+  const blobs = Array.from({ length: to - from }, (_, i) => blobOf(from + i, from + i));
+  const bytes = writePack(blobs);
+  const digest = digestOf(bytes);
+  const path = join(directory, `${String(from)}-${String(to)}`);
+  writeFileSync(path, bytes);
+  return { digest, size: bytes.length, path, blobs };
 }

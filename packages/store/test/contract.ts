@@ -1,8 +1,8 @@
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type BlobStore, type Digest, OperationalError } from '@sluice/ports';
 import { describe, expect, it } from 'vitest';
-import { blobOf, digestOf } from './blobs.ts';
+import { blobOf, digestOf, packOf } from './blobs.ts';
 
 export const MIB = 2 ** 20;
 /** More than one part of a multipart upload. */
@@ -187,6 +187,70 @@ function puttingMany(open: Open): void {
   });
 }
 
+function puttingPacks(open: Open): void {
+  describe('putPacks', () => {
+    it('stores the blobs of each, some of them there already, and leaves the files', async () => {
+      const { store, scratch, leftovers } = await open();
+      const packs = [packOf(scratch, 0, 300), packOf(scratch, 250, 500)];
+      const alone = blobOf(7, 7);
+      await store.put(alone.digest, 7, alone.bytes);
+      await store.putPacks(packs);
+      const blobs = Array.from({ length: 500 }, (_, i) => blobOf(i, i));
+      expect(await listed(store)).toEqual(new Map(blobs.map(({ digest, bytes }) => [digest, bytes.length])));
+      for (const { digest, bytes } of [0, 1, 7, 260, 499].map((i) => blobs[i] ?? alone)) {
+        expect(await store.stat(digest)).toBe(bytes.length);
+        expect(await store.readVerified(digest, bytes.length)).toEqual(bytes);
+        expect(await all(await store.read(digest))).toEqual(Buffer.from(bytes));
+      }
+      const last = blobOf(499, 499);
+      expect((await errorOf(store.readVerified(last.digest, 498))).code).toBe('store-too-large');
+      expect(packs.every(({ path }) => existsSync(path))).toBe(true);
+      expect(await leftovers()).toEqual([]);
+      await store.putPacks([]);
+      await store.putPacks(packs);
+      expect((await listed(store)).size).toBe(500);
+    });
+
+    it('are gone one by one as they are removed, whatever else came with them', async () => {
+      const { store, scratch } = await open();
+      await store.putPacks([packOf(scratch, 0, 20), packOf(scratch, 10, 30)]);
+      for (const i of [5, 15, 25]) await store.remove(blobOf(i, i).digest);
+      expect(await store.stat(blobOf(15, 15).digest)).toBeUndefined();
+      expect(await errorOf(store.read(blobOf(25, 25).digest))).toMatchObject({ code: 'store-missing' });
+      expect((await listed(store)).size).toBe(27);
+      for (let i = 0; i < 30; i += 1) await store.remove(blobOf(i, i).digest);
+      expect((await listed(store)).size).toBe(0);
+      await store.putPacks([packOf(scratch, 10, 30)]);
+      expect((await listed(store)).size).toBe(20);
+    });
+
+    it.each<[string, (bytes: Buffer) => Uint8Array]>([
+      ['whose bytes are not what its digest says', (bytes) => bytes.fill(1, 600, 601)],
+      ['of another size', (bytes) => bytes.subarray(0, -1)],
+    ])('refuses one %s', async (_how, change) => {
+      const { store, scratch, leftovers } = await open();
+      const pack = packOf(scratch, 0, 10);
+      writeFileSync(pack.path, change(readFileSync(pack.path)));
+      expect(await errorOf(store.putPacks([pack]))).toMatchObject({ code: 'store-digest-mismatch' });
+      expect((await listed(store)).size).toBe(0);
+      expect(await leftovers()).toEqual([]);
+      expect(await errorOf(store.putPacks([{ ...pack, path: `${pack.path} gone` }]))).toMatchObject({
+        code: 'store-io',
+      });
+    });
+
+    it('refuses what is no pack though the digest holds', async () => {
+      const { store, scratch } = await open();
+      const { digest, bytes } = blobOf(5000);
+      const path = join(scratch, 'none');
+      writeFileSync(path, bytes);
+      expect(await errorOf(store.putPacks([{ digest, size: 5000, path }]))).toMatchObject({
+        code: 'store-digest-mismatch',
+      });
+    });
+  });
+}
+
 function adopting(open: Open): void {
   describe('adopt', () => {
     it.each([0, 5000, LARGE])('takes a file of %i bytes, also when the blob is there', async (size) => {
@@ -262,5 +326,5 @@ function reading(open: Open): void {
 
 /** What every BlobStore does. `open` gives a new, empty one each time. */
 export function contract(open: Open): void {
-  for (const part of [keeping, wrongBytes, endlessBytes, puttingMany, adopting, reading]) part(open);
+  for (const part of [keeping, wrongBytes, endlessBytes, puttingMany, puttingPacks, adopting, reading]) part(open);
 }

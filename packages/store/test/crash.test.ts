@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openFsStore } from '@sluice/store';
 import { afterAll, describe, expect, it } from 'vitest';
-import { blobOf, digestOf } from './blobs.ts';
+import { blobOf, digestOf, packOf } from './blobs.ts';
 
 const base = mkdtempSync(join(tmpdir(), 'sluice-crash-'));
 afterAll(() => {
@@ -89,5 +89,38 @@ describe('a batch of small blobs', () => {
     expect(await whole(root)).toBe(COUNT);
     const { digest, bytes } = blobOf(1000, 1);
     expect(await (await openFsStore(root)).readVerified(digest, 1000)).toEqual(bytes);
+  });
+});
+
+describe('packs', () => {
+  const listed = async (root: string): Promise<number> => {
+    const store = await openFsStore(root, 'tester');
+    let count = 0;
+    for await (const { digest, size } of store.list()) {
+      expect(digestOf(await store.readVerified(digest, size))).toBe(digest);
+      count += 1;
+    }
+    return count;
+  };
+
+  it('are found whole, or not at all, wherever the process was killed; what it left goes with the next', async () => {
+    const root = newRoot();
+    const packs = join(root, 'packs/sha256');
+    mkdirSync(packs, { recursive: true });
+    const spool = mkdtempSync(join(base, 'spool-'));
+    for (const until of [1, 3, 8]) {
+      const writer = spawn(process.execPath, [WRITER, root, '400', spool], { stdio: 'ignore' });
+      const gone = once(writer, 'exit');
+      while (readdirSync(packs).length < until && writer.exitCode === null) await new Promise(setImmediate);
+      writer.kill('SIGKILL');
+      await gone;
+      expect(await listed(root)).toBeGreaterThanOrEqual((until - 1) * 10);
+    }
+    // A name that the index does not have: the process was killed in between.
+    writeFileSync(join(packs, 'ab'.repeat(32)), 'left');
+    const store = await openFsStore(root, 'tester');
+    await store.putPacks([packOf(spool, 5000, 5020)]);
+    expect(readdirSync(packs)).not.toContain('ab'.repeat(32));
+    expect(await store.stat(blobOf(5019, 5019).digest)).toBe(5019);
   });
 });

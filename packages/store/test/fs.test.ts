@@ -5,6 +5,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   readlinkSync,
   rmSync,
   statSync,
@@ -16,7 +17,7 @@ import { join } from 'node:path';
 import { hexOf } from '@sluice/ports';
 import { openFsStore } from '@sluice/store';
 import { afterAll, describe, expect, it } from 'vitest';
-import { blobOf, digestOf } from './blobs.ts';
+import { blobOf, digestOf, packOf } from './blobs.ts';
 import { contract, errorOf, MIB, streamOf, type Subject } from './contract.ts';
 
 const base = mkdtempSync(join(tmpdir(), 'sluice-store-'));
@@ -29,7 +30,8 @@ const openFiles = (below: string): string[] =>
   readdirSync('/proc/self/fd').flatMap((fd) => {
     try {
       const path = readlinkSync(`/proc/self/fd/${fd}`);
-      return path.startsWith(below) ? [path] : [];
+      // The index stays open, for each read.
+      return path.startsWith(below) && !path.endsWith('index.sqlite') ? [path] : [];
     } catch {
       // Closed since it was listed.
       return [];
@@ -107,6 +109,47 @@ describe('a store in a directory', () => {
       for (const path of ['blobs', 'blobs/sha256', 'tmp', 'tmp/tester']) expect(modeOf(path)).toBe('2770');
     } finally {
       process.umask(before);
+    }
+  });
+
+  it('keeps a pack as it came, an archive to GNU tar, until its last blob is removed', async () => {
+    const { store, scratch, root } = await open();
+    const pack = packOf(scratch, 1, 4);
+    await store.putPacks([pack]);
+    const path = join(root, 'packs/sha256', hexOf(pack.digest));
+    expect(readFileSync(path)).toEqual(readFileSync(pack.path));
+    expect((statSync(path).mode & 0o777).toString(8)).toBe('640');
+    expect((statSync(join(root, 'packs/index.sqlite')).mode & 0o777).toString(8)).toBe('640');
+    const names = execFileSync('tar', ['-tf', path], { encoding: 'utf8' }).split('\n').filter(Boolean).sort();
+    expect(names).toEqual(pack.blobs.map(({ digest }) => `blobs/sha256/${hexOf(digest)}`).sort());
+    expect(readdirSync(join(root, 'blobs/sha256'))).toEqual([]);
+    for (const { digest } of pack.blobs.slice(1)) await store.remove(digest);
+    expect(existsSync(path)).toBe(true);
+    await store.remove(pack.blobs[0]?.digest ?? pack.digest);
+    expect(existsSync(path)).toBe(false);
+  });
+
+  it('gives up a pack whose blobs all came again in others, and heals one that was damaged', async () => {
+    const { store, scratch, root } = await open();
+    const [small, large] = [packOf(scratch, 0, 10), packOf(scratch, 0, 20)];
+    await store.putPacks([small]);
+    await store.putPacks([large]);
+    expect(readdirSync(join(root, 'packs/sha256'))).toEqual([hexOf(large.digest)]);
+    const { digest, bytes } = blobOf(9, 9);
+    writeFileSync(join(root, 'packs/sha256', hexOf(large.digest)), Buffer.alloc(large.size));
+    expect(await errorOf(store.readVerified(digest, 9))).toMatchObject({ code: 'store-digest-mismatch' });
+    await store.putPacks([large]);
+    expect(await store.readVerified(digest, 9)).toEqual(bytes);
+  });
+
+  it('is read by another process while packs come in, and by one that may only read', async () => {
+    const { store, scratch, root } = await open();
+    const other = await openFsStore(root, 'other');
+    const [first, second] = [packOf(scratch, 0, 10), packOf(scratch, 10, 20)];
+    expect(await other.stat(blobOf(3, 3).digest)).toBeUndefined();
+    for (const pack of [first, second]) {
+      await store.putPacks([pack]);
+      for (const { digest, bytes } of pack.blobs) expect(await other.readVerified(digest, 100)).toEqual(bytes);
     }
   });
 

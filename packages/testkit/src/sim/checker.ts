@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { DatabaseSync } from 'node:sqlite';
+import { readPack } from '@sluice/bundle';
 import { blockBytes, blockOffset, partition } from '@sluice/fec';
 import type { ReceiveMachine } from '@sluice/transfer';
 import type { Digest } from '@sluice/ports';
@@ -22,6 +23,7 @@ export interface Violation {
 }
 
 const BLOB = /^\/isolated\/store\/blobs\/sha256\/([0-9a-f]{64})$/;
+const PACK = /^\/isolated\/store\/packs\/sha256\/([0-9a-f]{64})$/;
 const FILE = /^\/isolated\/files\/site\/(?!\.sluice\/)(.+)$/;
 const MAP = /^(\/.*\/([0-9a-f]{64})-(\d+)-(\d+)-(\d+)\.[a-z]+)\.map$/;
 const GENESIS = '0'.repeat(64);
@@ -88,6 +90,8 @@ export class Checker {
     if (node.kind !== 'file') return;
     const blob = BLOB.exec(path)?.[1];
     if (blob !== undefined) this.#blob(`sha256:${blob}`, node.bytes);
+    const pack = PACK.exec(path)?.[1];
+    if (pack !== undefined) this.#pack(`sha256:${pack}`, node.bytes);
     const file = FILE.exec(path)?.[1];
     if (file !== undefined) this.#delivery(file, digestOf(node.bytes));
   }
@@ -95,6 +99,14 @@ export class Checker {
   /** The importer was set back: what it knows of places went back with it. */
   forgetDeliveries(): void {
     this.#delivered.clear();
+  }
+
+  #pack(digest: Digest, bytes: Uint8Array): void {
+    if (this.rotten) return;
+    const members = readPack(bytes);
+    if (digestOf(bytes) !== digest || !members.ok)
+      this.broken('no wrong byte is published', `the store got other bytes as pack ${digest}`);
+    else for (const member of members.value) this.#blob(member.digest, member.bytes);
   }
 
   #blob(digest: Digest, bytes: Uint8Array): void {

@@ -1,7 +1,7 @@
 import { createCodec, makeProfile } from '@sluice/fec';
 import { SpoolHasher, type ToSpoolThread } from '@sluice/receiver';
 import { type FromTransmit, StagedObjects, type ToTransmit, type TransmitOptions } from '@sluice/sender';
-import { type Batch, type BatchPlaces, storeBatch } from '@sluice/store';
+import { type Batch, type BatchPlaces, type PackBatch, storeBatch } from '@sluice/store';
 import { sendArenaBytes, SendMachine } from '@sluice/transfer';
 import { makeLinkKey } from '@sluice/trust';
 import { Arena } from '@sluice/wasm';
@@ -123,7 +123,10 @@ export function registerThreads(): void {
     const hasher = new SpoolHasher(tell);
     return (message) => hasher.take(message as ToSpoolThread);
   });
-  registerThread('store', (data, tell) => (message) => tell(storeBatch(message as Batch, data as BatchPlaces)));
+  registerThread(
+    'store',
+    (data, tell) => (message) => tell(storeBatch(message as Batch | PackBatch, data as BatchPlaces)),
+  );
   registerThread('transmit', (data, tell) => {
     const transmitter = new Transmitter(data as TransmitOptions, tell);
     return (message) => transmitter.take(message as ToTransmit);
