@@ -164,7 +164,7 @@ async function demo(): Promise<string> {
   await world.startServices();
   await world.startDaemons();
   for (const daemon of ['sender', 'receiver', 'importer'] as const)
-    say(`${daemon} status: ${world.url(daemon, '/v1/status')}`);
+    say(`${daemon} status: ${world.url(daemon, daemon === 'importer' ? '/v1/status' : '/')}`);
   stop = '1 collect, 2 seal';
   const release = world.release('demo', input.paths, ['release'], input.repositories);
   const submitted = performance.now();

@@ -106,7 +106,9 @@ describe.skipIf(absent !== undefined)(
         green: [...document.querySelectorAll('[data-level=good]')].map((each) => each.id || each.closest('section').querySelector('h2').innerText),
       })`);
       expect(text).not.toMatch(/\b(delivered|complete|completed|arrived safely|received|imported)\b/i);
-      expect(green.filter((place) => !['contact', 'health-state', 'Health of this side'].includes(place))).toEqual([]);
+      expect(
+        green.filter((place) => !['contact', 'overall', 'health-state', 'Health of this side'].includes(place)),
+      ).toEqual([]);
     }
 
     it('idle: link up on one side, nothing claimed on the other', async () => {
@@ -149,7 +151,7 @@ describe.skipIf(absent !== undefined)(
       expect(await tabs.receiver.value<number>(share)).toBeGreaterThan(0);
       await says('receiver', 'rates-now', /\d+ Mbit\/s/);
       await says('sender', 'rates-now', /\d+ Mbit\/s/);
-      await says('receiver', 'lost-text', /^[1-9]\d* datagrams lost/);
+      await says('receiver', 'lost-text', /^[1-9]\d* datagrams \([1-5]\.\d\d %\) lost/);
       await says('receiver', 'far-state', /^sending$/);
       await claimsNothing();
       await picture('transfer');
@@ -193,6 +195,8 @@ describe.skipIf(absent !== undefined)(
       await says('receiver', 'link-detail', /nothing authentic for \d+ s; the limit is 2 s/);
       await says('receiver', 'far-state', /when last heard of/);
       await says('receiver', 'health-bad', /link:freshness/);
+      await says('receiver', 'overall', /^\d+ of \d+ checks$/);
+      expect(await tabs.receiver.level('overall')).toBe('bad');
       expect(await tabs.receiver.value('document.title')).toBe('Link down · Sluice receiver');
       await claimsNothing();
       await picture('down');
@@ -232,10 +236,12 @@ describe.skipIf(absent !== undefined)(
         'Not known',
         'unknown',
       ]);
+      expect(await tabs.receiver.value(`document.body.classList.contains('old')`)).toBe(true);
       await picture('no-contact');
       await world.start('receiver');
       await says('receiver', 'contact', /^live$/);
       await says('receiver', 'link-state', /^(Link up|Receiving)$/);
+      expect(await tabs.receiver.value(`document.body.classList.contains('old')`)).toBe(false);
     });
 
     it('runs no script but its own, takes no markup, and asks nobody else', async () => {

@@ -109,7 +109,7 @@ function draw(id, values, what) {
 
 /** @param {Overview} view */
 function showRates({ rates, side }) {
-  const { carried, lost, unit, stepSeconds } = rates;
+  const { carried, lost, lostShare, unit, stepSeconds } = rates;
   const minutes = Math.max(1, Math.round((carried.length * stepSeconds) / 60));
   say('rates-now', carried.length === 0 ? 'no figures yet' : amount(carried.at(-1) ?? 0, unit));
   const most = `at most ${amount(Math.max(0, ...carried), unit)} in the last ${minutes} min`;
@@ -118,7 +118,8 @@ function showRates({ rates, side }) {
   show('lost-part', side === 'receiver');
   const sum = lost.reduce((total, each) => total + each, 0);
   say('lost-now', lost.length === 0 ? 'no figures yet' : `${amount(lost.at(-1) ?? 0, 'datagrams/s')}`);
-  const told = `${sum} datagrams lost in the last ${minutes} min; repair made up for them unless a bundle is missing`;
+  const share = lostShare === undefined ? '' : ` (${(lostShare * 100).toFixed(2)} %)`;
+  const told = `${sum} datagrams${share} lost in the last ${minutes} min; repair made up for them unless a bundle is missing`;
   say('lost-text', told);
   draw('lost', lost, `Lost datagrams a second, ${told}`);
 }
@@ -222,6 +223,8 @@ function showHealth({ health }) {
       : `${WORDS[health.status]}: ${bad.length} of ${checks.length} checks`,
   );
   mark(at('health-state'), level);
+  say('overall', bad.length === 0 ? 'all is well here' : `${bad.length} of ${checks.length} checks`);
+  mark(at('overall'), level);
   const worst = bad.toSorted((a, b) => a.status.localeCompare(b.status));
   replaceIfOther(
     at('health-bad'),
@@ -248,17 +251,15 @@ function showHealth({ health }) {
 /** @param {Overview} view */
 function showRecent({ recent, refusals }) {
   show('recent-none', recent.length === 0);
-  show('recent-table', recent.length > 0);
   replaceIfOther(
     at('recent'),
     recent.map(({ channel, sequence, name, level, state, time }) =>
       make(
-        'tr',
+        'li',
         '',
-        make('td', '', `${channel} ${sequence}`),
-        make('td', '', name),
-        make('td', '', marked(state, level)),
-        make('td', '', clock(time)),
+        make('span', 'what', `${channel} ${sequence}${name === '' ? '' : ` · ${name}`}`),
+        marked(state, level),
+        make('span', 'small', clock(time)),
       ),
     ),
   );
@@ -321,9 +322,12 @@ function lose() {
   mark(at('contact'), 'bad');
   mark(at('link'), 'unknown');
   mark(at('link-state'), 'unknown');
+  mark(at('overall'), 'unknown');
+  say('overall', 'not known');
   say('link-state', 'Not known');
   say('link-detail', 'The daemon does not answer. The page looks again by itself.');
   document.title = 'No contact · Sluice';
+  document.body.classList.add('old');
 }
 
 /** @type {EventSource | undefined} */

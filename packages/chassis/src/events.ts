@@ -58,7 +58,7 @@ export class EventStreams {
       const start = request.headers['last-event-id'] ?? after;
       this.#begin(reply, this.#startOf(start));
     });
-    app.addHook('onClose', async () => {
+    app.addHook('preClose', async () => {
       clearInterval(this.#timer);
       for (const { to } of this.#streams) to.end();
       return Promise.resolve();

@@ -73,12 +73,10 @@ export const overviewSchema = record(
     uptimeSeconds: number,
     link: record({ level, state: text(), detail: text() }),
     channels: list(record({ name: text(), level, state: text() })),
-    rates: record({
-      stepSeconds: number,
-      unit: oneOf(['bit/s', 'datagrams/s']),
-      carried: list(number),
-      lost: list(number),
-    }),
+    rates: record(
+      { stepSeconds: number, unit: oneOf(['bit/s', 'datagrams/s']), carried: list(number), lost: list(number) },
+      { lostShare: number },
+    ),
     flight: list(
       record(
         {

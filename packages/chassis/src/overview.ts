@@ -47,6 +47,8 @@ export interface Rates {
   readonly carried: readonly number[];
   /** Datagrams lost a second; empty where nobody can know. */
   readonly lost: readonly number[];
+  /** Of all datagrams in these steps, 0 to 1. */
+  readonly lostShare?: number | undefined;
 }
 
 export interface MarginView {

@@ -94,11 +94,17 @@ export class LinkState {
     const datagrams = this.#history.series(0);
     const bits = (this.#symbolBytes ?? 0) + AROUND_SYMBOL;
     const known = this.#symbolBytes !== undefined;
+    const lost = this.#history.series(1);
+    const [came, went] = [datagrams, lost].map((series) => series.reduce((sum, each) => sum + each, 0)) as [
+      number,
+      number,
+    ];
     return {
       stepSeconds: 1,
       unit: known ? 'bit/s' : 'datagrams/s',
       carried: known ? datagrams.map((each) => each * bits * 8) : datagrams,
-      lost: this.#history.series(1),
+      lost,
+      ...(came + went === 0 ? {} : { lostShare: went / (came + went) }),
     };
   }
 

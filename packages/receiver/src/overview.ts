@@ -219,7 +219,7 @@ function farOf({ link, channels, quietAfterMs }: AnswerParts): Overview['far'] {
       value: Math.abs(clock) < 2 ? 'agrees' : `${duration(Math.abs(clock))} ${clock > 0 ? 'ahead' : 'behind'}`,
       ...(Math.abs(clock) < 2 ? {} : { level: 'warn' as const }),
     },
-    { name: 'Its configuration', value: latest.config.slice(0, 19) },
+    { name: 'Its configuration', value: latest.config.slice(7, 19) },
     ...latest.faults.map((fault) => ({ name: 'It says', value: fault, level: 'warn' as const })),
   ];
   if (latest.ageMs > quietAfterMs) return { level: 'unknown', state: `was ${latest.state} when last heard of`, facts };

@@ -80,7 +80,7 @@ function flightOf({ config, telemetry }: Observed, bundle: SealedBundle, pace: P
     channel,
     sequence,
     name: jsonText(name),
-    state: progress !== undefined || state === 'sending' ? `sending, ${next}` : waits,
+    state: progress !== undefined ? `sending, ${next}` : state === 'sending' ? `in line for ${next}` : waits,
     totalBytes: progress?.totalBytes ?? bytes,
     ...(progress && { doneBytes: progress.sentBytes }),
     ...(eta === undefined ? {} : { etaSeconds: eta }),
