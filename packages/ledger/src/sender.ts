@@ -224,9 +224,9 @@ export class SenderLedger {
     return Number(this.#database.prepare(query).get()?.n ?? 0);
   }
 
-  /** When the bundle was sealed that waits longest for its first pass, Unix milliseconds. */
+  /** When the bundle was sealed that waits longest for the end of its first pass, Unix milliseconds. */
   waitingSince(): number | undefined {
-    const query = "SELECT min(sealed_at) AS since FROM bundles WHERE state = 'queued' AND passes_done = 0";
+    const query = "SELECT min(sealed_at) AS since FROM bundles WHERE state <> 'sent' AND passes_done = 0";
     return (this.#database.prepare(query).get() as { since: number | null }).since ?? undefined;
   }
 

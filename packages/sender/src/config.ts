@@ -156,7 +156,7 @@ export const senderConfig = object('sluice sender: the staging side', {
   ),
   health: withDefault(
     object('when the health checks warn', {
-      queueAge: withDefault(duration('time that a sealed bundle waits for its first pass', { min: 0 }), '1h'),
+      queueAge: withDefault(duration('time from the seal of a bundle to the end of its first pass', { min: 0 }), '1h'),
       diskFree: withDefault(bytes('room on the disk of the state directory; a tenth of it is a failure'), '1GiB'),
     }),
     {},

@@ -167,7 +167,7 @@ export function addChecks(health: Health, { config, ledger, telemetry }: Observe
       const threshold = Math.round(config.health.queueAge / 1000);
       const seen = { observedValue: Math.round(age / 1000), observedUnit: 's', threshold };
       const output =
-        'a sealed bundle has waited this long for its first pass; is the rate too low, or does nothing leave?';
+        'the first pass of a sealed bundle has not ended after this long; is the rate too low, or does nothing leave?';
       return age > config.health.queueAge ? { status: 'warn', ...seen, output } : { status: 'pass', ...seen };
     },
   });
