@@ -206,9 +206,7 @@ export class ReceiverLedger {
   /** When the bundle was published that waits longest for its receipt, Unix milliseconds. */
   waitingSince(): number | undefined {
     const row = this.#database
-      .prepare(
-        "SELECT min(time) AS since FROM outbox CROSS JOIN events ON subject = bundle AND kind = 'published'",
-      )
+      .prepare("SELECT min(time) AS since FROM outbox CROSS JOIN events ON subject = bundle AND kind = 'published'")
       .get() as { since: number | null } | undefined;
     return row?.since ?? undefined;
   }

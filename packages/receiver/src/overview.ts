@@ -142,7 +142,7 @@ function missingOf({ missing, config }: AnswerParts, channel: string): Overview[
       sequences: runs(list.map(({ sequence }) => sequence)),
       names: names.slice(0, MISSING_NAMED),
       count: list.length,
-      command: config.tickets === undefined ? '' : 'sluice ticket',
+      command: config.tickets === undefined ? '' : `sluice ticket ${channel}/${String(list[0]?.sequence ?? '')}`,
     },
   ];
 }

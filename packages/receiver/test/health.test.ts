@@ -129,7 +129,12 @@ describe('ages', () => {
   it('of the CVE database: the oldest, by its version', async () => {
     expect(await check('cve-db:age')).toMatchObject({ status: 'warn', output: 'no CVE database has come yet' });
     publish(1, 1_800_000_000 - 24 * 3600);
-    expect(await check('cve-db:age')).toMatchObject({ status: 'pass', observedValue: 24, observedUnit: 'h', threshold: 72 });
+    expect(await check('cve-db:age')).toMatchObject({
+      status: 'pass',
+      observedValue: 24,
+      observedUnit: 'h',
+      threshold: 72,
+    });
     vi.advanceTimersByTime(49 * HOUR);
     const { status: found, output = '' } = await check('cve-db:age');
     expect(found).toBe('warn');
@@ -183,9 +188,11 @@ describe('the page', () => {
     link.heartbeat('prod', beat({ sequence: 3 }));
     publish(1);
     ledger.announce('prod', 4, null, 1);
-    expect((await shown()).missing).toEqual([{ channel: 'prod', sequences: '2 to 4', names: [], count: 3, command: '' }]);
+    expect((await shown()).missing).toEqual([
+      { channel: 'prod', sequences: '2 to 4', names: [], count: 3, command: '' },
+    ]);
     parts = { ...parts, config: { tickets: {} } as unknown as AnswerParts['config'] };
-    expect((await shown()).missing[0]?.command).toBe('sluice ticket');
+    expect((await shown()).missing[0]?.command).toBe('sluice ticket prod/2');
   });
 
   it('tells the clock of the other side, and what it says is wrong with it', async () => {

@@ -10,6 +10,7 @@ import {
 } from '@sluice/chassis';
 import type { SenderLedger } from '@sluice/ledger';
 import { type Digest, hostile, jsonText, type SenderFault } from '@sluice/ports';
+import type { PassKind } from '@sluice/transfer';
 import type { SenderConfig } from './config.ts';
 import type { FromTransmit, TransmitStatus } from './transmit/messages.ts';
 
@@ -23,12 +24,19 @@ const AROUND_SYMBOL = 110;
 /** Longest reason of a refusal that is shown. */
 const DETAIL_MAX = 2048;
 
+/** How far a pass is. */
+export interface Moving {
+  readonly kind: PassKind;
+  readonly sentBytes: number;
+  readonly totalBytes: number;
+}
+
 /** What the transmit worker last said, and what was refused. */
 export class Telemetry {
   #status: TransmitStatus | undefined;
   #heardAt = performance.now();
   #io: { readonly io: string; readonly why: string } | undefined;
-  readonly #progress = new Map<string, { readonly sentBytes: number; readonly totalBytes: number }>();
+  readonly #progress = new Map<string, Moving>();
   readonly refusals = new Map<string, number>();
   failedPasses = 0;
   readonly #history = new History(1, HISTORY_STEPS);
@@ -42,7 +50,10 @@ export class Telemetry {
     } else if (message.type === 'ready') this.#io = message;
     else if (message.type === 'progress') this.#progress.set(message.bundle, message);
     else if (message.type === 'pass-done') this.#progress.delete(message.bundle);
-    else if (message.type === 'pass-failed') this.failedPasses += 1;
+    else if (message.type === 'pass-failed') {
+      this.#progress.delete(message.bundle);
+      this.failedPasses += 1;
+    }
   }
 
   /** An input of a channel was refused. */
@@ -86,6 +97,11 @@ export class Telemetry {
 
   get workerAlive(): boolean {
     return this.silentMs < WORKER_SILENT_MS;
+  }
+
+  /** Passes that are leaving, of whatever kind: by bundle. */
+  get moving(): ReadonlyMap<string, Moving> {
+    return this.#progress;
   }
 
   progressOf(bundle: Digest): { readonly sentBytes: number; readonly totalBytes: number } | undefined {

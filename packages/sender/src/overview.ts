@@ -10,12 +10,18 @@ import {
 } from '@sluice/chassis';
 import type { SealedBundle } from '@sluice/ledger';
 import { jsonText } from '@sluice/ports';
+import type { PassKind } from '@sluice/transfer';
 import type { Observed } from './observe.ts';
 
 /** What the sender's status page shows. Nothing in it says that anything arrived: that is not known on this side. */
 export async function overviewOf(observed: Observed, health: Health, pace: Pace): Promise<Overview> {
   const { config, ledger, telemetry } = observed;
-  const flight = ledger.unfinished();
+  const unfinished = ledger.unfinished();
+  // Repairs and repeats beyond the full passes: the ledger counts those bundles as sent.
+  const again = [...telemetry.moving.keys()].flatMap((id) =>
+    unfinished.some((bundle) => bundle.id === id) ? [] : (ledger.bundle(id) ?? []),
+  );
+  const flight = [...unfinished, ...again];
   return {
     side: 'sender',
     time: new Date().toISOString(),
@@ -65,6 +71,13 @@ function linkOf({ config, telemetry }: Observed): Overview['link'] {
   return { level: 'unknown', state: 'Idle', detail };
 }
 
+/** What leaves besides full passes. */
+const KINDS: Readonly<Record<Exclude<PassKind, 'full'>, string>> = {
+  'top-up': 'repair symbols beyond the full passes',
+  statements: 'its statements once more',
+  repair: 'what a ticket asked for',
+};
+
 const sentOf = (done: number, passes: number): string =>
   `sent, pass ${String(Math.min(done, passes))} of ${String(passes)}`;
 
@@ -73,7 +86,8 @@ function flightOf({ config, telemetry }: Observed, bundle: SealedBundle, pace: P
   const { passes } = config.carousel;
   const progress = telemetry.progressOf(id);
   const eta = progress && pace.eta(`${id}/${String(passesDone)}`, progress.sentBytes, progress.totalBytes);
-  const next = `pass ${String(passesDone + 1)} of ${String(passes)}`;
+  const kind = telemetry.moving.get(id)?.kind ?? 'full';
+  const next = kind === 'full' ? `pass ${String(passesDone + 1)} of ${String(passes)}` : KINDS[kind];
   const waits = passesDone === 0 ? `waits for ${next}` : `${sentOf(passesDone, passes)}; the next pass follows`;
   return {
     bundle: id,
