@@ -274,9 +274,9 @@ export class Pair {
     if (link === undefined) return '';
     if (open.some(({ objects, whole }) => whole >= objects)) return '';
     const numbers = link.numbers ?? {};
+    // Not its blocks: those of heartbeats and histories count as well, for ever.
     return JSON.stringify({
       open: open.map(({ objects, whole }) => `${String(whole)} of ${String(objects)} objects`),
-      blocks: numbers.blocks,
       queued: numbers.spoolQueuedBytes,
       lost: numbers.lost,
       refused: refusedOf(link.verdicts),
