@@ -115,12 +115,13 @@ export class OpenBundles {
   }
 
   /**
-   * Ends a bundle: the objects of it that no other wants. Those that have not come yet are remembered as over, as far as
+   * Ends a bundle: the objects of it that no other wants, its own statement last. If only some of them are settled before a crash, the
+   * statement is there still and ends the bundle once more. Those that have not come yet are remembered as over, as far as
    * `there` says.
    */
   close({ id, statement }: VerifiedTransport, there: (digest: Digest) => boolean): readonly Digest[] {
     const { channel, release, objects } = statement;
-    const all = [id, release.digest, ...objects.map(({ digest }) => digest)];
+    const all = [...objects.map(({ digest }) => digest), release.digest, id];
     const bundle = this.#open.get(id);
     if (bundle !== undefined) {
       this.#open.delete(id);

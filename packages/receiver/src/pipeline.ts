@@ -150,7 +150,9 @@ export class ReceiverPipeline {
     else {
       const refusal = whyNotTransport(bytes, transport.error);
       // A release waits for the transport statement that names it.
-      if (refusal !== undefined) await this.#refuse(digest, channel, refusal, [object]);
+      if (refusal === undefined) return;
+      await this.#refuse(digest, channel, refusal, [object]);
+      this.#settle(object);
     }
   }
 
@@ -360,7 +362,6 @@ export class ReceiverPipeline {
     await quarantine.keep(id, channel, refusal, small);
     ledger.quarantine({ id, channel }, refusal.code, refusal.detail);
     logger.error({ bundle: id, channel, code: refusal.code, detail: refusal.detail }, 'quarantined');
-    for (const object of statements) this.#settle(object);
   }
 
   /** The bundle is over: link may forget its objects. */
