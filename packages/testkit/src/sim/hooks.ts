@@ -43,5 +43,6 @@ export function planted(source: string, { name, file, sound, broken }: Plant): s
 
 function textOf(source: string | ArrayBuffer | NodeJS.TypedArray | undefined): string {
   if (typeof source === 'string') return source;
-  throw new Error('a module of the product is no text');
+  if (!ArrayBuffer.isView(source)) throw new Error('a module of the product is no text');
+  return Buffer.from(source.buffer, source.byteOffset, source.byteLength).toString('utf8');
 }

@@ -1,56 +1,52 @@
 import { realMs } from './kernel.ts';
 import { runWorld } from './rest.ts';
 import { registerThreads } from './threads.ts';
-import type { Outcome } from './world.ts';
+import type { Summary } from './parallel.ts';
 
-export interface SimOptions {
-  readonly seed?: string | undefined;
-  readonly seeds?: string | undefined;
-  readonly from: string;
+export interface ManyOptions {
+  readonly seeds: number;
+  readonly from: number;
   readonly json: boolean;
-  readonly plant?: string | undefined;
-  readonly plants: boolean;
+  /** Ends with the first world that breaks a rule. */
+  readonly untilFound: boolean;
 }
 
-const DEFAULT_SEEDS = 2000;
-const VIOLATIONS_SHOWN = 60;
+/** Worlds of which a line says what they broke. */
+const SHOWN = 20;
 
-/** What `pnpm sim` does; its exit status. */
-export async function runSim(options: SimOptions): Promise<number> {
+/** Replays the world of a seed and prints all that happens in it. The exit status. */
+export async function tellStory(seed: number): Promise<number> {
   registerThreads();
-  if (options.seed !== undefined) return tellStory(await runWorld(Number(options.seed)));
-  const first = Number(options.from);
-  const count = Number(options.seeds ?? DEFAULT_SEEDS);
-  return runMany(first, count, options);
-}
-
-function tellStory({ story, violations, virtualSeconds, events }: Outcome): number {
+  const { story, violations, virtualSeconds, events } = await runWorld(seed);
   for (const line of story) console.log(line);
-  console.log(
-    `${virtualSeconds.toFixed(0)} s of virtual time, ${String(events)} events, ${String(violations.length)} violations`,
-  );
+  const took = `${virtualSeconds.toFixed(0)} s of virtual time, ${String(events)} events`;
+  console.log(`${took}, ${String(violations.length)} violations`);
   for (const { rule, detail } of violations) console.log(`VIOLATION ${rule}: ${detail}`);
   return violations.length === 0 ? 0 : 1;
 }
 
-async function runMany(first: number, count: number, { json, plant }: SimOptions): Promise<number> {
+/** Runs the worlds of many seeds, one after the other. The exit status. */
+export async function runMany({ seeds, from, json, untilFound }: ManyOptions): Promise<number> {
+  registerThreads();
   const began = realMs();
   const faults: Record<string, number> = {};
   let [worlds, violations, shown] = [0, 0, 0];
-  for (let seed = first; seed < first + count; seed += 1) {
+  let first: Summary['first'];
+  for (let seed = from; seed < from + seeds; seed += 1) {
     const outcome = await runWorld(seed);
     worlds += 1;
     for (const [name, n] of Object.entries(outcome.faults)) faults[name] = (faults[name] ?? 0) + n;
     violations += outcome.violations.length;
-    for (const { rule, detail } of outcome.violations.slice(0, 1)) {
-      shown += 1;
-      if (shown <= VIOLATIONS_SHOWN) console.error(`seed ${String(seed)}: ${rule}: ${detail}`);
-    }
-    // A planted bug is looked for until it is found.
-    if (plant !== undefined && violations > 0) break;
+    const [broken] = outcome.violations;
+    if (broken === undefined) continue;
+    shown += 1;
+    first ??= { seed, ...broken };
+    if (shown <= SHOWN) console.error(`seed ${String(seed)}: ${broken.rule}: ${broken.detail}`);
+    if (untilFound) break;
   }
   const seconds = Math.round((realMs() - began) / 100) / 10;
-  if (json) console.log(JSON.stringify({ worlds, violations, faults, seconds }));
+  if (json)
+    console.log(JSON.stringify({ worlds, violations, faults, seconds, ...(first === undefined ? {} : { first }) }));
   else console.log(`${String(worlds)} worlds, ${String(violations)} violations, ${String(seconds)} s`);
   return violations === 0 ? 0 : 1;
 }

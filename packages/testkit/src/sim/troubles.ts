@@ -57,6 +57,7 @@ function planRestore(
     world.say('WORLD', `a backup of ${machine} is taken`);
     at(when, () => {
       world.counted.restores += 1;
+      world.lookAtSealed();
       world.restored.add(machine);
       world.say('WORLD', `${machine} is set back to its backup`);
       for (const process of world.processes()) if (process.machine.name === machine) process.alive = false;
