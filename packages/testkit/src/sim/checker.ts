@@ -39,7 +39,7 @@ export class Checker {
   readonly #good = new Set<Digest>();
   readonly #paths = new Map<string, Map<Digest, number>>();
   readonly #delivered = new Map<string, number>();
-  readonly #sent = new Map<string, string>();
+  readonly #sent = new Map<string, Uint8Array>();
   #taken = new Set<string>();
   #machine: ReceiveMachine | undefined;
   readonly #tell: (violation: Violation) => void;
@@ -78,7 +78,7 @@ export class Checker {
     if (input.evil === undefined) this.#good.add(id);
     else this.#evil.set(id, `${input.id} is ${input.evil}`);
     if (input.evil !== undefined) return;
-    for (const [path, digest] of input.files) {
+    for (const [path, digest] of [...input.files, ...input.tags]) {
       const known = this.#paths.get(path) ?? new Map<Digest, number>();
       known.set(digest, Math.max(sequence, known.get(digest) ?? 0));
       this.#paths.set(path, known);
@@ -94,6 +94,11 @@ export class Checker {
     if (pack !== undefined) this.#pack(`sha256:${pack}`, node.bytes);
     const file = FILE.exec(path)?.[1];
     if (file !== undefined) this.#delivery(file, digestOf(node.bytes));
+  }
+
+  /** A tag means another image now. */
+  tagged(repository: string, tag: string, digest: Digest): void {
+    this.#delivery(`${repository}:${tag}`, digest);
   }
 
   /** The importer was set back: what it knows of places went back with it. */
@@ -134,7 +139,7 @@ export class Checker {
   sent(datagram: Uint8Array): void {
     const name = numberOf(datagram);
     if (this.#sent.has(name)) this.broken('no nonce is used twice', `session and number ${name}`);
-    this.#sent.set(name, hashOf(datagram));
+    this.#sent.set(name, datagram);
   }
 
   /** Link lives anew: its replay windows are empty. */
@@ -150,7 +155,8 @@ export class Checker {
     take();
     if (machine === undefined || authentic(machine) === before) return;
     const name = datagram.length < 24 ? '' : numberOf(datagram);
-    if (this.#sent.get(name) !== hashOf(datagram))
+    const sent = this.#sent.get(name);
+    if (sent === undefined || Buffer.compare(sent, datagram) !== 0)
       this.broken('nothing counts before its tag held', `a datagram that nobody sent was taken, as ${name}`);
     else if (this.#taken.has(name)) this.broken('nothing is taken twice', `the datagram ${name}`);
     this.#taken.add(name);
@@ -210,5 +216,3 @@ function authentic(machine: ReceiveMachine): number {
   const { verdicts } = machine.counters;
   return (verdicts.get('accepted') ?? 0) + (verdicts.get('surplus') ?? 0);
 }
-
-const hashOf = (bytes: Uint8Array): string => createHash('sha1').update(bytes).digest('latin1');

@@ -31,7 +31,8 @@ export const CLEAR: FibreFaults = {
 const FLIGHT_NS = 5000;
 /** Datagrams that are kept to be played again. */
 const TAPED = 64;
-const RECEIVE_BUFFER = 400;
+/** What the kernel says of the socket's buffer. */
+const RECEIVE_BUFFER = 2 ** 20;
 
 /** Judges what link made of a datagram. */
 export interface Judge {
@@ -149,7 +150,7 @@ function forged(old: Uint8Array, random: Random): Uint8Array {
 export const numberOf = (datagram: Uint8Array): string =>
   `${String(readTsi(datagram, 0))}/${String(readSn(datagram, 0))}`;
 
-/** A bound socket, with the kernel's buffer before it. */
+/** A bound socket. */
 class Socket implements DatagramSource {
   readonly port = 5400;
   readonly #process: Process;
@@ -157,9 +158,7 @@ class Socket implements DatagramSource {
   readonly #judge: Judge;
   readonly #arena: { readonly bytes: Uint8Array; readonly at: number } | undefined;
   readonly startRuns?: (runs: Uint32Array, onRuns: (count: number) => void) => void;
-  readonly #buffer: Uint8Array[] = [];
   #take: ((datagram: Uint8Array) => void) | undefined;
-  #drops = 0;
 
   constructor(
     process: Process,
@@ -190,25 +189,19 @@ class Socket implements DatagramSource {
     if (!this.#process.alive) return false;
     // A run of no bytes is none: the kernel gives an empty datagram to nobody here.
     if (this.#arena !== undefined && datagram.length === 0) return false;
-    if (this.#buffer.length >= RECEIVE_BUFFER) {
-      this.#drops += 1;
-      return false;
-    }
-    this.#buffer.push(datagram);
-    this.#kernel.after(0, this.#process, () => {
-      const next = this.#buffer.shift();
-      const take = this.#take;
-      if (next !== undefined && take !== undefined) this.#judge.arrived(next, () => take(next));
-    });
+    const take = this.#take;
+    if (take === undefined) return false;
+    this.#kernel.become(this.#process);
+    this.#judge.arrived(datagram, () => take(datagram));
     return true;
   }
 
   kernelDrops(): number {
-    return this.#drops;
+    return 0;
   }
 
   receiveBuffer(): number {
-    return RECEIVE_BUFFER * 1500;
+    return RECEIVE_BUFFER;
   }
 
   close(): Promise<void> {

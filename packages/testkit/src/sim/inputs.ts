@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type Artifact, encodeRelease, writePack } from '@sluice/bundle';
+import { type Artifact, encodeRelease, OCI_MANIFEST, writePack } from '@sluice/bundle';
 import type { Digest } from '@sluice/ports';
 import type { SealedObject } from '@sluice/ledger';
 import { signEnvelope } from '@sluice/trust';
@@ -21,6 +21,8 @@ export interface Input {
   readonly objects: readonly (SealedObject & { readonly content: Uint8Array })[];
   /** Files by path, as they must arrive. */
   readonly files: ReadonlyMap<string, Digest>;
+  /** Images by `repository:tag`, as they must arrive. */
+  readonly tags: ReadonlyMap<string, Digest>;
   readonly blobs: ReadonlyMap<Digest, Uint8Array>;
   /** Nanoseconds of the world at which it is handed in. */
   readonly at: number;
@@ -37,6 +39,35 @@ export interface InputPlan {
   readonly paths: readonly string[];
   /** Small blobs in a pack, or each by itself. */
   readonly packed: boolean;
+  /** Bytes of the layer of an image, 0 for none. */
+  readonly image: number;
+}
+
+/** An image of one layer: its blobs, the manifest last, and the artifact that names it. */
+function imageOf(
+  { channel, id, image }: InputPlan,
+  random: Random,
+): { readonly blobs: readonly Uint8Array[]; readonly artifact: Artifact } {
+  const [config, layer] = [Buffer.from(JSON.stringify({ made: id, salt: random.word() })), random.bytes(image)];
+  const named = (mediaType: string, bytes: Uint8Array): object => ({
+    mediaType,
+    digest: digestOf(bytes),
+    size: bytes.length,
+  });
+  const document = {
+    schemaVersion: 2,
+    mediaType: OCI_MANIFEST,
+    config: named('application/vnd.oci.image.config.v1+json', config),
+    layers: [named('application/vnd.oci.image.layer.v1.tar', layer)],
+  };
+  const manifest = Buffer.from(JSON.stringify(document));
+  const size = manifest.length;
+  const artifact: Artifact = {
+    ...{ name: `image-${id}`, type: 'image', digest: digestOf(manifest), size, mediaType: OCI_MANIFEST },
+    total: size + config.length + layer.length,
+    target: { repository: `${channel}/app`, tags: ['latest'] },
+  };
+  return { blobs: [config, layer, manifest], artifact };
 }
 
 function objectOf(bytes: Uint8Array, contentType: SealedObject['contentType']): Input['objects'][number] {
@@ -57,6 +88,13 @@ export function makeInput(plan: InputPlan, random: Random): Input {
     const size = bytes.length;
     artifacts.push({ name: path, type: 'file', digest, size, total: size, target: { path } });
   });
+  const tags = new Map<string, Digest>();
+  if (plan.image > 0) {
+    const { blobs: made, artifact } = imageOf(plan, random);
+    artifacts.push(artifact);
+    tags.set(`${plan.channel}/app:latest`, artifact.digest);
+    for (const bytes of made) blobs.set(digestOf(bytes), bytes);
+  }
   const payload = encodeRelease({ name: plan.id, artifacts, approvedBy: ['Ada L.'] });
   const signers =
     plan.evil === 'stranger'
@@ -68,7 +106,7 @@ export function makeInput(plan: InputPlan, random: Random): Input {
     payload,
     signers.map(({ signer }) => signer),
   );
-  const carried = contents.map((bytes) => ({ digest: digestOf(bytes), bytes }));
+  const carried = [...blobs].map(([digest, bytes]) => ({ digest, bytes }));
   if (plan.evil === 'other-bytes') {
     const swapped = random.bytes(carried[0]?.bytes.length ?? 1);
     carried[0] = { digest: digestOf(swapped), bytes: swapped };
@@ -77,5 +115,5 @@ export function makeInput(plan: InputPlan, random: Random): Input {
     ? [objectOf(writePack(carried), 'application/x-tar')]
     : carried.map(({ bytes }) => objectOf(bytes, 'application/octet-stream'));
   const { id, channel, evil, at } = plan;
-  return { id, channel, evil, release, objects, files, blobs, at };
+  return { id, channel, evil, release, objects, files, tags, blobs, at };
 }

@@ -108,6 +108,11 @@ export class Kernel {
     }
   }
 
+  /** What is left of the present event, and what it settles, is the process's. */
+  become(process: Process): void {
+    this.current = process;
+  }
+
   /** An error that no code of the process caught. */
   uncaught(error: unknown): void {
     if (!(error instanceof Crash)) this.onMistake(this.current, error);

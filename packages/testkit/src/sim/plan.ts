@@ -205,7 +205,8 @@ function inputsOf(draw: Draw, { channels }: Settings, troubleNs: number): InputP
     const paths = random.chance(0.5) ? [`${channel}/current`] : [];
     const evil = random.chance(0.15) ? draw.pick(EVILS) : undefined;
     const at = i === 0 ? 0 : random.unit() * troubleNs * 0.8;
-    return { id: `input-${String(i)}`, channel, at, evil, sizes, paths, packed: random.chance(0.6) };
+    const image = random.chance(0.4) ? 1 + random.below(3000) : 0;
+    return { id: `input-${String(i)}`, channel, at, evil, sizes, paths, packed: random.chance(0.6), image };
   });
 }
 

@@ -1,4 +1,6 @@
+import type { Digest } from '@sluice/ports';
 import type { Sealed } from './checker.ts';
+import { digestOf } from './inputs.ts';
 import { type Outcome, World } from './world.ts';
 
 const S = 1e9;
@@ -140,24 +142,31 @@ function checkSpool({ checker, mounts, running }: World): void {
     );
 }
 
-/** Every file of an imported bundle is in its place, or a newer bundle's is. */
+/** Every file and tag of an imported bundle is in its place, or a newer bundle's is. */
 function checkDelivered(world: World): void {
-  const { checker, mounts } = world;
-  const places = new Map<string, Sealed>();
+  if (world.restored.size > 0) return;
+  const places = new Map<string, { readonly sealed: Sealed; readonly digest: Digest }>();
   for (const sealed of good(world)) {
     if (stateOf(world, sealed) !== 'imported') continue;
-    for (const path of sealed.input.files.keys()) {
-      const known = places.get(path);
-      if (known === undefined || known.sequence < sealed.sequence) places.set(path, sealed);
+    for (const [place, digest] of [...sealed.input.files, ...sealed.input.tags]) {
+      const known = places.get(place);
+      if (known === undefined || known.sealed.sequence < sealed.sequence) places.set(place, { sealed, digest });
     }
   }
-  if (world.restored.size > 0) return;
-  for (const [path, { input }] of places) {
-    const { disk, parts } = mounts.place(`/isolated/files/site/${path}`);
-    const node = disk.find(parts);
-    const bytes = node?.kind === 'file' ? node.bytes : undefined;
-    const must = input.blobs.get(input.files.get(path) ?? 'sha256:');
-    if (bytes === undefined || must === undefined || Buffer.compare(bytes, must) !== 0)
-      checker.broken('what was imported is there', `${path} of ${input.id}`);
+  for (const [place, { sealed, digest }] of places) {
+    const isTag = sealed.input.tags.has(place);
+    const found = isTag ? tagOf(world, place) : fileOf(world, place);
+    if (found !== digest) world.checker.broken('what was imported is there', `${place} of ${sealed.input.id}`);
   }
+}
+
+function fileOf({ mounts }: World, path: string): Digest | undefined {
+  const { disk, parts } = mounts.place(`/isolated/files/site/${path}`);
+  const node = disk.find(parts);
+  return node?.kind === 'file' ? digestOf(node.bytes) : undefined;
+}
+
+function tagOf({ harbor }: World, place: string): Digest | undefined {
+  const [repository = '', tag = ''] = place.split(':');
+  return harbor.repositories.get(repository)?.tags.get(tag);
 }

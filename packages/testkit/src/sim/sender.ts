@@ -13,6 +13,8 @@ type Submission = Parameters<typeof sendInput>[0];
 function senderConfigOf(settings: Settings): SenderConfig {
   const { symbolBytes, maxBlock, repair, rate, passes, gapMs, channels } = settings;
   const config = {
+    stateDirectory: '/staging/state',
+    health: { diskFree: 4096, queueAge: 3_600_000 },
     link: {
       ...{ host: 'isolated', port: 5400, io: 'portable', rate, symbolBytes, outageSurvived: 5, groupBytes: 2 ** 20 },
       ...{ statementLead: 50, fec: { profile: 'explicit', maxBlock, repair } },

@@ -66,7 +66,7 @@ export class World {
   readonly mounts: Mounts;
   readonly fibre: Fibre;
   readonly redis = new SimulatedRedis();
-  readonly harbor = new SimulatedHarbor();
+  readonly harbor: SimulatedHarbor;
   readonly #processes = new Map<ProcessName, Process>();
   readonly machines: Readonly<Record<'staging' | 'isolated', Machine>>;
   readonly counted = {
@@ -108,6 +108,9 @@ export class World {
       strike: (process) => this.#strike(process),
     });
     this.fibre = new Fibre(this.kernel, this.checker);
+    this.harbor = new SimulatedHarbor(this.kernel, (repository, tag, digest) =>
+      this.checker.tagged(repository, tag, digest),
+    );
     this.#inputs = plan.inputs.map((input) => makeInput(input, this.kernel.random));
     this.#surroundings = {
       settings: plan.settings,

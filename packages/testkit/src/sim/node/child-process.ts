@@ -1,6 +1,9 @@
 // In the place of `node:child_process` for the code that runs in a world: the one program that is started there is `sync -f`.
 import { blocking, mounts } from '../mounts.ts';
 
+// What nobody in a world calls is only there to be named.
+export * from 'node:child_process';
+
 export function spawnSync(
   program: string,
   args: readonly string[],

@@ -20,6 +20,9 @@ import {
   writeContent,
 } from './calls.ts';
 
+// What nobody in a world calls is only there to be named.
+export * from 'node:fs/promises';
+
 const PIECE = 65_536;
 
 /** What `open` resolves to. */

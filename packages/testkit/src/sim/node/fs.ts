@@ -1,6 +1,6 @@
 // In the place of `node:fs` for the code that runs in a world: calls that block, on the simulated disks.
 import { systemError } from '../disk.ts';
-import { blocking, waiting } from '../mounts.ts';
+import { blocking, mounts, waiting } from '../mounts.ts';
 import { kernel } from '../kernel.ts';
 import {
   contentOf,
@@ -20,7 +20,8 @@ import {
   writeContent,
 } from './calls.ts';
 
-export { constants } from 'node:fs';
+// What nobody in a world calls is only there to be named.
+export * from 'node:fs';
 
 /** Open descriptors of a world: they go with it. */
 const tables = new WeakMap<object, Map<number, Handle>>();
@@ -152,4 +153,14 @@ export const writeFileSync = (path: string, content: Uint8Array | string): void 
 export function readFileSync(path: string, encoding?: string): Buffer | string {
   const bytes = blocking(path, () => contentOf(path));
   return encoding === undefined ? bytes : bytes.toString('utf8');
+}
+
+const BLOCK = 4096;
+/** Blocks of a disk whose size nothing limits. */
+const MANY = 2 ** 28;
+
+export function statfsSync(path: string): { readonly bsize: number; readonly blocks: number; readonly bavail: number } {
+  const { disk } = mounts().place(path);
+  const blocks = Math.min(MANY, Math.ceil(disk.faults.capacity / BLOCK));
+  return { bsize: BLOCK, blocks, bavail: Math.max(0, blocks - Math.ceil(disk.used / BLOCK)) };
 }

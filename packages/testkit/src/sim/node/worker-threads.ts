@@ -1,6 +1,9 @@
 // In the place of `node:worker_threads` for the code that runs in a world: what a thread does, it does in this one.
 import { kernel, self, type Process } from '../kernel.ts';
 
+// What nobody in a world calls is only there to be named.
+export * from 'node:worker_threads';
+
 /** The code of a thread: begins with what it was given, and hears messages. */
 export type Thread = (data: unknown, tell: (message: unknown) => void) => (message: unknown) => void;
 
