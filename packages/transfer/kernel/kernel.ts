@@ -243,7 +243,7 @@ export function admit(count: u32): u32 {
   return n;
 }
 
-// Checking tags together (docs/PROTOCOL.md A-7): GHASH over every datagram with what its own GHASH must be after it, which is zero
+// Checking tags together (docs/adr/0009): GHASH over every datagram with what its own GHASH must be after it, which is zero
 // as long as all tags hold.
 
 const BLOCK: usize = 16;

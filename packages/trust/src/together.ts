@@ -5,7 +5,7 @@ const BLOCK_BYTES = 16;
 const NONCE_BYTES = 12;
 
 /**
- * True when the tags of all these datagrams hold, checked together (PROTOCOL.md A-7): the plain form of what the receiving kernel
+ * True when the tags of all these datagrams hold, checked together (docs/adr/0009): the plain form of what the receiving kernel
  * does with batches.
  */
 export function holdTogether(together: TogetherCheck, datagrams: readonly Uint8Array[]): boolean {

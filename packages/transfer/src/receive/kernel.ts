@@ -130,7 +130,7 @@ export class ReceiveKernel {
     return candidates;
   }
 
-  /** The tags of one group: together, and one by one when they do not hold together. */
+  /** The tags of one group: together, and one by one when they do not hold together (docs/adr/0009). */
   #check(first: number, count: number, authenticator: Authenticator): void {
     if (this.#wary > 0) this.#wary -= 1;
     else if (authenticator.together !== undefined && count >= TOGETHER_MIN) {
