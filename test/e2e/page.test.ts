@@ -43,12 +43,18 @@ describe.skipIf(absent !== undefined)(
         tune: ({ sender, receiver }) => {
           sender.link.rate = '30Mbit/s';
           sender.carousel = { passes: 2, gap: '12s' };
-          Object.assign(receiver, { linkQuietAfter: '2s' });
+          const tickets = {
+            keyFile: join(dir, 'keys/ticket.key.pem'),
+            spoolDirectory: join(dir, 'spool'),
+            controlSocket: join(dir, 'sockets/receiver.sock'),
+          };
+          Object.assign(receiver, { linkQuietAfter: '2s', tickets });
         },
       });
       const words = ['--listen', String(relayPort), '--to', String(linkPort), '--loss', '0.03', '--seed', '7'];
       startRelay = () => new Program('relay', [...NODE_RELAY, ...words], join(dir, 'logs/relay.log'));
       relay = startRelay();
+      world.sluice('keys', 'generate', '--out', join(dir, 'keys/ticket'));
       await world.startServices();
       await world.startDaemons();
       chromium = await Chromium.start();
@@ -212,7 +218,7 @@ describe.skipIf(absent !== undefined)(
         'missing',
         new RegExp(`1 bundle not here: ${String(sequence)}\\s+${String(sequence)}: lost in the dark`),
       );
-      await says('receiver', 'missing', /Tickets are switched off here/);
+      await says('receiver', 'missing', new RegExp(`make a ticket here:\\s+sluice ticket prod/${String(sequence)}`));
       await says('receiver', 'channels', /1 missing/);
       await says('receiver', 'health-bad', /bundles:missing-prod/);
       expect(await tabs.sender.text('missing-part')).toBe('');

@@ -10,7 +10,10 @@ interface MetricOptions<L extends string> {
 
 /** The metrics of one process. Names that Prometheus' own linter would refuse are a mistake and throw. */
 export interface Metrics {
-  counter<L extends string = never>(options: MetricOptions<L>): Counter<L>;
+  /** `collect` runs at each scrape, on a counter that begins at 0, for what is counted elsewhere. */
+  counter<L extends string = never>(
+    options: MetricOptions<L> & { readonly collect?: (counter: Counter<L>) => void },
+  ): Counter<L>;
   /** `collect` runs at each scrape and sets the value. */
   gauge<L extends string = never>(
     options: MetricOptions<L> & { readonly collect?: (gauge: Gauge<L>) => void },
@@ -38,7 +41,19 @@ export function createMetrics(): Metrics {
     return { name, help, labelNames: labels, registers: [registry] };
   };
   return {
-    counter: (options) => new Counter(common(options, true)),
+    counter: <L extends string>(options: MetricOptions<L> & { readonly collect?: (counter: Counter<L>) => void }) => {
+      const { collect } = options;
+      const counter = new Counter<L>({
+        ...common(options, true),
+        ...(collect !== undefined && {
+          collect: () => {
+            counter.reset();
+            collect(counter);
+          },
+        }),
+      });
+      return counter;
+    },
     gauge: <L extends string>(options: MetricOptions<L> & { readonly collect?: (gauge: Gauge<L>) => void }) => {
       const { collect } = options;
       const gauge = new Gauge<L>({

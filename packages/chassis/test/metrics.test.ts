@@ -31,6 +31,26 @@ describe('metrics', () => {
     expect(() => metrics.gauge({ name: 'datagrams', help })).toThrow(/must match/);
   });
 
+  it('counts what is counted elsewhere, each scrape anew', async () => {
+    const metrics = createMetrics();
+    let elsewhere = { good: 3, bad: 1 };
+    metrics.counter({
+      name: 'sluice_elsewhere_total',
+      help: 'x',
+      labels: ['kind'],
+      collect: (counter) => {
+        for (const [kind, count] of Object.entries(elsewhere)) counter.inc({ kind }, count);
+      },
+    });
+    await metrics.text();
+    expect(await metrics.text()).toContain('sluice_elsewhere_total{kind="good"} 3\n');
+    // The process that counts was begun anew.
+    elsewhere = { good: 1, bad: 0 };
+    const text = await metrics.text();
+    expect(text).toContain('sluice_elsewhere_total{kind="good"} 1\n');
+    expect(text).toContain('sluice_elsewhere_total{kind="bad"} 0\n');
+  });
+
   it('are apart for each registry', async () => {
     const [one, two] = [createMetrics(), createMetrics()];
     one.counter({ name: 'sluice_one_total', help: 'x' }).inc();

@@ -1,5 +1,6 @@
 import type { Metrics } from '@sluice/chassis';
 import { BUNDLE_STATES, type ReceiverLedger } from '@sluice/ledger';
+import { DATAGRAM_CODES, metricLabel } from '@sluice/ports';
 import type { LinkState } from './link-state.ts';
 import type { MissingBundles } from './missing.ts';
 
@@ -9,6 +10,23 @@ export interface MetricParts {
   readonly channels: readonly string[];
   readonly missing: MissingBundles;
 }
+
+const VERDICTS = ['accepted', 'surplus', ...DATAGRAM_CODES] as const;
+
+/** The numbers that link tells of itself, as Prometheus sees them. */
+export const LINK_NUMBERS: Readonly<Record<string, readonly [name: string, help: string]>> = {
+  lost: ['sluice_link_lost_datagrams', 'Lost on the link since link started, by gaps; what comes late is taken off again.'],
+  kernelDrops: ['sluice_link_kernel_drops_total', 'Datagrams that the socket had no room for.'],
+  blocks: ['sluice_link_blocks_total', 'Blocks that became whole.'],
+  recoveredSymbols: ['sluice_link_recovered_symbols_total', 'Source symbols that were lost and computed.'],
+  evictedSymbols: ['sluice_link_evicted_symbols_total', 'Symbols given up for want of memory.'],
+  unknownToiDropped: ['sluice_link_unnamed_symbols_dropped_total', 'Symbols dropped whose object no FDT named in time.'],
+  blockBytes: ['sluice_link_block_bytes', 'Memory held for blocks that are not whole.'],
+  spoolBytes: ['sluice_link_spool_bytes', 'What the spool holds.'],
+  spoolQueuedBytes: ['sluice_link_spool_queued_bytes', 'Blocks that wait to be written.'],
+  chunkLogWritten: ['sluice_link_chunk_log_datagrams_total', 'Datagrams recorded in the chunk log.'],
+  chunkLogDropped: ['sluice_link_chunk_log_dropped_datagrams_total', 'Datagrams that the chunk log had no room for.'],
+};
 
 /** What Prometheus sees of receiver and link. Labels come from closed sets only. */
 export function addMetrics(metrics: Metrics, { ledger, link, channels, missing }: MetricParts): void {
@@ -39,22 +57,21 @@ export function addMetrics(metrics: Metrics, { ledger, link, channels, missing }
       }
     },
   });
-  metrics.gauge({
-    name: 'sluice_link_datagrams',
+  metrics.counter({
+    name: 'sluice_link_datagrams_total',
     help: 'Datagrams since link started, by verdict.',
     labels: ['verdict'],
-    collect: (gauge) => {
-      for (const [verdict, count] of Object.entries(link.verdicts)) gauge.set({ verdict }, count);
+    collect: (counter) => {
+      for (const [verdict, count] of Object.entries(link.verdicts)) {
+        counter.inc({ verdict: metricLabel(verdict, VERDICTS) }, count);
+      }
     },
   });
-  metrics.gauge({
-    name: 'sluice_link_state',
-    help: 'Numbers of the link process: counts since it started, bytes held.',
-    labels: ['what'],
-    collect: (gauge) => {
-      for (const [what, value] of Object.entries(link.numbers)) gauge.set({ what }, value);
-    },
-  });
+  for (const [number, [name, help]] of Object.entries(LINK_NUMBERS)) {
+    const value = (): number => Math.max(0, link.numbers[number] ?? 0);
+    if (name.endsWith('_total')) metrics.counter({ name, help, collect: (counter) => counter.inc(value()) });
+    else metrics.gauge({ name, help, collect: (gauge) => gauge.set(value()) });
+  }
   metrics.gauge({
     name: 'sluice_outbox_bundles',
     help: 'Published bundles without a receipt.',

@@ -9,7 +9,7 @@ import {
   REFUSALS_SHOWN,
 } from '@sluice/chassis';
 import type { SenderLedger } from '@sluice/ledger';
-import { type Digest, hostile, jsonText, type SenderFault } from '@sluice/ports';
+import { BUNDLE_CODES, type Digest, hostile, jsonText, metricLabel, type SenderFault } from '@sluice/ports';
 import type { PassKind } from '@sluice/transfer';
 import type { SenderConfig } from './config.ts';
 import type { FromTransmit, TransmitStatus } from './transmit/messages.ts';
@@ -204,24 +204,28 @@ export function addChecks(health: Health, { config, ledger, telemetry }: Observe
   health.add(diskCheck('state', config.stateDirectory, config.health.diskFree));
 }
 
-const COUNTERS = ['datagrams', 'sourceSymbols', 'repairSymbols', 'fdtDatagrams', 'heartbeats'] as const;
+/** What the transmit worker counts from its start, as Prometheus sees it. */
+const SENT = [
+  ['sluice_sender_datagrams_total', 'Datagrams that left.', 'datagrams'],
+  ['sluice_sender_fdt_datagrams_total', 'Of these, datagrams of FDTs.', 'fdtDatagrams'],
+  ['sluice_sender_heartbeats_total', 'Heartbeats that left.', 'heartbeats'],
+  ['sluice_sender_source_symbols_total', 'Source symbols that left.', 'sourceSymbols'],
+  ['sluice_sender_repair_symbols_total', 'Repair symbols that left.', 'repairSymbols'],
+] as const;
 
 export function addMetrics(metrics: Metrics, { ledger, telemetry, config }: Observed): void {
-  metrics.gauge({
-    name: 'sluice_sender_sent',
-    help: 'What has left since the transmit worker started: datagrams, symbols, FDT datagrams, heartbeats.',
-    labels: ['what'],
-    collect: (gauge) => {
-      const counters = telemetry.status?.counters;
-      for (const what of COUNTERS) gauge.set({ what }, counters?.[what] ?? 0);
-    },
-  });
-  metrics.gauge({
-    name: 'sluice_sender_stalled_seconds',
+  for (const [name, help, what] of SENT) {
+    metrics.counter({ name, help, collect: (counter) => counter.inc(telemetry.status?.counters[what] ?? 0) });
+  }
+  metrics.counter({
+    name: 'sluice_sender_stalled_seconds_total',
     help: 'Airtime lost because the sender came late, since the worker started.',
-    collect: (gauge) => {
-      gauge.set((telemetry.status?.stalledNs ?? 0) / 1e9);
-    },
+    collect: (counter) => counter.inc((telemetry.status?.stalledNs ?? 0) / 1e9),
+  });
+  metrics.counter({
+    name: 'sluice_sender_failed_passes_total',
+    help: 'Passes that failed since the start.',
+    collect: (counter) => counter.inc(telemetry.failedPasses),
   });
   metrics.gauge({
     name: 'sluice_sender_sequence',
@@ -238,12 +242,12 @@ export function addMetrics(metrics: Metrics, { ledger, telemetry, config }: Obse
       gauge.set(ledger.unfinishedCount());
     },
   });
-  metrics.gauge({
-    name: 'sluice_sender_refused_inputs',
+  metrics.counter({
+    name: 'sluice_sender_refused_inputs_total',
     help: 'Inputs refused since the start, by code.',
     labels: ['code'],
-    collect: (gauge) => {
-      for (const [code, count] of telemetry.refusals) gauge.set({ code }, count);
+    collect: (counter) => {
+      for (const [code, count] of telemetry.refusals) counter.inc({ code: metricLabel(code, BUNDLE_CODES) }, count);
     },
   });
 }
