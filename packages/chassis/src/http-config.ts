@@ -49,10 +49,12 @@ interface Where {
   readonly linkInterface?: string | undefined;
 }
 
-/** What is wrong with where the port is to be; `interfaces` as the system has them. */
+type Interfaces = Readonly<Record<string, readonly { readonly address: string }[] | undefined>>;
+
+/** What is wrong with where the port is to be. The interfaces are looked at only where it matters: a sandbox may forbid it. */
 export function httpFault(
   { host, tls, linkInterface }: Where,
-  interfaces: Readonly<Record<string, readonly { readonly address: string }[] | undefined>> = networkInterfaces(),
+  interfaces: () => Interfaces = networkInterfaces,
 ): string | undefined {
   if (LOOPBACK.test(host)) return undefined;
   if (isIP(host) === 0) return `has the host "${host}"; write localhost, or the address of an interface.`;
@@ -62,11 +64,21 @@ export function httpFault(
   if (linkInterface === undefined) {
     return `has the host "${host}" without "linkInterface"; name the link's, so that the port is never on it.`;
   }
-  const there = interfaces[linkInterface];
+  const there = addressesOf(linkInterface, interfaces);
+  if (typeof there === 'string') return `has the host "${host}", and ${there}`;
   if (there === undefined) return `has the linkInterface "${linkInterface}", and there is no such interface.`;
   return there.some(({ address }) => address === host)
     ? `has the host "${host}", which is on the link's interface ${linkInterface}; write the address of another.`
     : undefined;
+}
+
+function addressesOf(name: string, interfaces: () => Interfaces): Interfaces[string] | string {
+  try {
+    return interfaces()[name];
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    return `the interfaces cannot be looked at (${why}); allow the unit AF_NETLINK in RestrictAddressFamilies.`;
+  }
 }
 
 const isWildcard = (address: string): boolean => /^(0\.0\.0\.0|[0:]*::?[0:]*|::ffff:0\.0\.0\.0)$/.test(address);

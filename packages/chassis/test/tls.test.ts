@@ -83,6 +83,10 @@ describe('the port with TLS', () => {
 
 const INTERFACES = { eth0: [{ address: '192.0.2.1' }], eth1: [{ address: '192.0.2.9' }, { address: '2001:db8::9' }] };
 const TLS = {};
+const there = () => INTERFACES;
+const forbidden = (): never => {
+  throw new Error('Address family not supported');
+};
 
 describe('the configuration of the port', () => {
   it.each([
@@ -92,7 +96,13 @@ describe('the configuration of the port', () => {
     [{ host: '::1' }],
     [{ host: '192.0.2.1', tls: TLS, linkInterface: 'eth1' }],
   ])('takes %j', (http) => {
-    expect(httpFault(http, INTERFACES)).toBeUndefined();
+    expect(httpFault(http, there)).toBeUndefined();
+  });
+
+  it('looks at no interface on loopback, where the sandbox forbids it, and refuses beyond when it cannot', () => {
+    for (const host of ['127.0.0.1', '::1', 'localhost']) expect(httpFault({ host }, forbidden)).toBeUndefined();
+    const beyond = { host: '192.0.2.1', tls: TLS, linkInterface: 'eth1' };
+    expect(httpFault(beyond, forbidden)).toContain('allow the unit AF_NETLINK');
   });
 
   it.each([
@@ -108,7 +118,7 @@ describe('the configuration of the port', () => {
     [{ host: '192.0.2.9', tls: TLS, linkInterface: 'eth1' }, "on the link's interface eth1"],
     [{ host: '2001:db8::9', tls: TLS, linkInterface: 'eth1' }, "on the link's interface eth1"],
   ])('refuses %j', (http, why) => {
-    expect(httpFault(http, INTERFACES)).toContain(why);
+    expect(httpFault(http, there)).toContain(why);
   });
 
   it('is checked with the file', () => {

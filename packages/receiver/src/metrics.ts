@@ -15,12 +15,18 @@ const VERDICTS = ['accepted', 'surplus', ...DATAGRAM_CODES] as const;
 
 /** The numbers that link tells of itself, as Prometheus sees them. */
 export const LINK_NUMBERS: Readonly<Record<string, readonly [name: string, help: string]>> = {
-  lost: ['sluice_link_lost_datagrams', 'Lost on the link since link started, by gaps; what comes late is taken off again.'],
+  lost: [
+    'sluice_link_lost_datagrams',
+    'Lost on the link since link started, by gaps; what comes late is taken off again.',
+  ],
   kernelDrops: ['sluice_link_kernel_drops_total', 'Datagrams that the socket had no room for.'],
   blocks: ['sluice_link_blocks_total', 'Blocks that became whole.'],
   recoveredSymbols: ['sluice_link_recovered_symbols_total', 'Source symbols that were lost and computed.'],
   evictedSymbols: ['sluice_link_evicted_symbols_total', 'Symbols given up for want of memory.'],
-  unknownToiDropped: ['sluice_link_unnamed_symbols_dropped_total', 'Symbols dropped whose object no FDT named in time.'],
+  unknownToiDropped: [
+    'sluice_link_unnamed_symbols_dropped_total',
+    'Symbols dropped whose object no FDT named in time.',
+  ],
   blockBytes: ['sluice_link_block_bytes', 'Memory held for blocks that are not whole.'],
   spoolBytes: ['sluice_link_spool_bytes', 'What the spool holds.'],
   spoolQueuedBytes: ['sluice_link_spool_queued_bytes', 'Blocks that wait to be written.'],
