@@ -363,7 +363,8 @@ describe.skipIf(absent !== undefined)(
       expect(there?.receipt).toMatchObject({ result: 'imported' });
       expect(there?.receipt.artifacts[0]?.sites.length).toBeGreaterThan(0);
       const here = await getJson<Story>(world.url('sender', `/v1/bundles/${id}`));
-      expect(here?.events.map(({ kind }) => kind)).toEqual(['sealed', 'pass', 'pass']);
+      // What the carousel sends beyond may have come by now.
+      expect(here?.events.slice(0, 3).map(({ kind }) => kind)).toEqual(['sealed', 'pass', 'pass']);
     });
 
     it.each([...SIDES, 'importer' as const])('%s: its metrics pass promtool', async (daemon) => {
