@@ -33,16 +33,20 @@ interface Stream {
 export class EventStreams {
   readonly #feed: EventFeed;
   readonly #view: () => unknown;
+  readonly #onFailure: (error: unknown) => void;
   readonly #streams = new Set<Stream>();
+  #telling = false;
   #timer: NodeJS.Timeout | undefined;
   /** Streams closed because they took nothing. */
   stalled = 0;
   /** Requests refused because there were enough streams. */
   refused = 0;
 
-  constructor(feed: EventFeed, view: () => unknown) {
+  /** @param onFailure ledger or view failed: the streams are told nothing this time. */
+  constructor(feed: EventFeed, view: () => unknown, onFailure: (error: unknown) => void) {
     this.#feed = feed;
     this.#view = view;
+    this.#onFailure = onFailure;
   }
 
   get open(): number {
@@ -91,22 +95,41 @@ export class EventStreams {
     to.write(`retry: ${String(RETRY_MS)}\n\n`);
     const stream = { to, seq, takenAt: performance.now() };
     this.#streams.add(stream);
+    // Gone clients end in 'close', which is all that counts here.
+    to.on('error', () => undefined);
     to.once('close', () => {
       this.#streams.delete(stream);
       if (this.#streams.size > 0) return;
       clearInterval(this.#timer);
       this.#timer = undefined;
     });
-    this.#timer ??= setInterval(() => {
-      void this.#tell([...this.#streams].filter((each) => this.#isReady(each)));
-    }, TELL_MS);
-    void this.#tell([stream]);
+    this.#timer ??= setInterval(() => void this.#tellReady(), TELL_MS);
+    void this.#tried([stream]);
+  }
+
+  /** One telling at a time: a slow view is not asked for again and again. */
+  async #tellReady(): Promise<void> {
+    const ready = [...this.#streams].filter((each) => this.#isReady(each));
+    if (this.#telling || ready.length === 0) return;
+    this.#telling = true;
+    await this.#tried(ready);
+    this.#telling = false;
+  }
+
+  /** That a page could not be told something is no reason to end the process. */
+  async #tried(streams: readonly Stream[]): Promise<void> {
+    try {
+      await this.#tell(streams);
+    } catch (error) {
+      this.#onFailure(error);
+    }
   }
 
   async #tell(streams: readonly Stream[]): Promise<void> {
-    if (streams.length === 0) return;
     const view = `event: overview\ndata: ${escapeJson(JSON.stringify(await this.#view()))}\n\n`;
     for (const stream of streams) {
+      // It may have gone meanwhile.
+      if (!this.#streams.has(stream) || stream.to.writableEnded) continue;
       const entries = this.#feed.after(stream.seq, HTTP_LIMITS.streamEntries);
       stream.seq = entries.at(-1)?.seq ?? stream.seq;
       stream.to.write(entries.map(entryText).join('') + view);

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { escapeJson, OperationalError } from '@sluice/ports';
-import type { Logger, Secret } from '@sluice/base';
+import { type Logger, rateLimited, type Secret } from '@sluice/base';
 import { fastify, type FastifyInstance, type FastifyReply } from 'fastify';
 import { type EventFeed, EventStreams } from './events.ts';
 import { HTTP_LIMITS, limitConnections, onlyReads } from './guard.ts';
@@ -129,7 +129,10 @@ function addRoutes(app: FastifyInstance, options: HttpOptions): void {
   }
   if (events !== undefined) {
     app.get('/v1/overview', async (_, reply) => reply.send(await events.overview()));
-    const streams = new EventStreams(events.feed, events.overview);
+    const limited = rateLimited(options.logger);
+    const streams = new EventStreams(events.feed, events.overview, (error) => {
+      limited.error({ err: error }, 'the streams of events could not be told how things are');
+    });
     streams.install(app);
     addStreamMetrics(metrics, streams);
     installPage(app);

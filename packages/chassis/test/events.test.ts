@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
+import { createJsonLogger } from '@sluice/base';
 import { describe, expect, it } from 'vitest';
 import { type EventFeed, HTTP_LIMITS, type HttpOptions, type Overview } from '../src/index.ts';
 import { head, serve } from './ask.ts';
@@ -82,6 +83,21 @@ describe('the stream of events', () => {
     expect(ids(await told(port, '/v1/events?after=997', 4))).toEqual(['998', '999', '1000']);
     // A number of another ledger: only what is new.
     expect(ids(await told(port, '/v1/events?after=5000', 1))).toEqual([]);
+  });
+
+  it('tells nothing while the ledger or the view fails, and goes on when they are back', async () => {
+    let failures = 0;
+    const view = (): Promise<Overview> => {
+      failures += 1;
+      return failures < 3 ? Promise.reject(new Error('the disk')) : Promise.resolve(overview);
+    };
+    const lines: string[] = [];
+    const logger = createJsonLogger('test', { write: (line) => lines.push(line) });
+    const { port } = await serve({ logger, events: { feed: new Feed(1), overview: view } });
+    expect(await told(port, '/v1/events', 1)).toEqual([{ id: undefined, event: 'overview', data: overview }]);
+    expect(failures).toBe(3);
+    // Repeats are counted, not written.
+    expect(lines.filter((line) => line.includes('the disk'))).toHaveLength(1);
   });
 
   it.each(['after=x', 'after=-1', 'after=1e3', 'limit=1', 'after=1&after=2'])('refuses %s', async (query) => {

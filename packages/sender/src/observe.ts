@@ -136,14 +136,23 @@ export function statusOf({ config, ledger, telemetry, configDigest }: Observed):
 
 /** What is wrong here, for the heartbeat: the only way in which the other side hears of it. */
 export function faultsOf({ config, ledger, telemetry }: Omit<Observed, 'configDigest'>): readonly SenderFault[] {
-  const { bavail, bsize } = statfsSync(config.stateDirectory);
   const since = ledger.waitingSince() ?? Date.now();
   return [
     ...(telemetry.status?.refusal === undefined ? [] : ['send-refused' as const]),
     ...(telemetry.failedPasses === 0 ? [] : ['pass-failed' as const]),
-    ...(bavail * bsize >= config.health.diskFree ? [] : ['disk-low' as const]),
+    ...(roomBelow(config.stateDirectory) >= config.health.diskFree ? [] : ['disk-low' as const]),
     ...(Date.now() - since <= config.health.queueAge ? [] : ['queue-old' as const]),
   ];
+}
+
+/** Bytes free; none where nobody can say. */
+function roomBelow(path: string): number {
+  try {
+    const { bavail, bsize } = statfsSync(path);
+    return bavail * bsize;
+  } catch {
+    return 0;
+  }
 }
 
 export function addChecks(health: Health, { config, ledger, telemetry }: Observed): void {
