@@ -2,7 +2,7 @@ import { type Digest, ok, refuse, type Result, type Sha256 } from '@sluice/ports
 import { type Envelope, parseEnvelope, preAuthEncoding } from './dsse.ts';
 import { type History, parseHistory } from './history.ts';
 import { checkPolicy, type ChannelPolicy } from './policy.ts';
-import { type ArtifactType, parseRelease, type ReleaseStatement, targetName } from './release.ts';
+import { type Artifact, type ArtifactType, parseRelease, type ReleaseStatement, targetName } from './release.ts';
 import { parseTransport, type TransportStatement } from './transport.ts';
 
 /** A public key that signatures are checked with. */
@@ -173,7 +173,7 @@ export function verifyRelease(
 
 /** B-9 once more: versions that were new when the release was judged may have been overtaken since. */
 export function checkVersions(
-  release: ReleaseStatement,
+  release: { readonly artifacts: readonly Pick<Artifact, 'name' | 'type' | 'target' | 'version'>[] },
   { versionOf }: Pick<ReleaseContext, 'versionOf'>,
 ): Result<undefined> {
   for (const { name, type, target, version } of release.artifacts) {

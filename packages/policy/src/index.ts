@@ -1,4 +1,4 @@
-export { openChannels, openStore, readVerifier } from './open.ts';
+export { type ChannelContext, openChannels, openStore, readVerifier } from './open.ts';
 export {
   channelsConfig,
   type ChannelPolicyConfig,

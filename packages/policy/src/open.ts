@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { type ChannelPolicy, policyFault, type Verifier, type VerifyContext } from '@sluice/bundle';
+import { type ChannelPolicy, policyFault, type VerifyContext } from '@sluice/bundle';
 import { type BlobStore, OperationalError } from '@sluice/ports';
 import { openFsStore, openS3Store } from '@sluice/store';
-import { loadVerifier, sha256 } from '@sluice/trust';
+import { loadVerifier, type PublicKey, sha256 } from '@sluice/trust';
 import type { ChannelPolicyConfig, StoreConfig } from './sections.ts';
 
 /** The store that the configuration names. The state directory, which no two daemons share, tells apart who writes to it. */
@@ -22,7 +22,7 @@ export async function openStore(config: StoreConfig, stateDirectory: string): Pr
 }
 
 /** A public key file. @throws OperationalError `key-file`, naming the file */
-export function readVerifier(file: string): Verifier {
+export function readVerifier(file: string): PublicKey {
   try {
     return loadVerifier(readFileSync(file, 'utf8'));
   } catch (cause) {
@@ -36,9 +36,12 @@ export function readVerifier(file: string): Verifier {
   }
 }
 
+/** Policy and keys of a channel. */
+export type ChannelContext = Omit<VerifyContext, 'verifiers'> & { readonly verifiers: ReadonlyMap<string, PublicKey> };
+
 /** Policy and keys of each channel, ready for `bundle`'s verification. @throws OperationalError `policy-fault`, `key-file` */
-export function openChannels(channels: readonly ChannelPolicyConfig[]): ReadonlyMap<string, VerifyContext> {
-  const contexts = new Map<string, VerifyContext>();
+export function openChannels(channels: readonly ChannelPolicyConfig[]): ReadonlyMap<string, ChannelContext> {
+  const contexts = new Map<string, ChannelContext>();
   for (const channel of channels) {
     const transport = channel.transportKeyFiles.map(readVerifier);
     const release = channel.releaseKeyFiles.map(readVerifier);

@@ -59,7 +59,11 @@ export class Contents {
         );
       } else if (finished.type === 'refused') return { ok: false, error: finished.refusal };
       else if (contentType !== PACK_TYPE) places.set(digest, { type: 'file', object, size });
-      else for (const member of finished.members) places.set(member.digest, { type: 'pack', object, ...member });
+      else {
+        for (const member of finished.members) places.set(member.digest, { type: 'pack', object, ...member });
+        // The main thread is everybody's.
+        await new Promise(setImmediate);
+      }
     }
     if (bad.length > 0) return ok({ type: 'again', bad });
     return ok({ type: 'contents', contents: new Contents(places, store) });

@@ -10,3 +10,6 @@ export { runReceiver } from './run.ts';
 export { SpoolChecks } from './spool/checks.ts';
 export { SpoolHasher } from './spool/hasher.ts';
 export type { ToSpoolThread } from './spool/messages.ts';
+export { Bench } from './judge/bench.ts';
+export { Judge } from './judge/judge.ts';
+export type { JudgeOptions, ToJudge } from './judge/messages.ts';

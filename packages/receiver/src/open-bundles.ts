@@ -1,6 +1,7 @@
-import type { VerifiedRelease, VerifiedTransport } from '@sluice/bundle';
+import type { VerifiedTransport } from '@sluice/bundle';
 import { type BlobStore, type Digest, hostile, type HostileText } from '@sluice/ports';
 import { PACK_TYPE } from './contents.ts';
+import type { JudgedRelease } from './judge/messages.ts';
 
 /** A bundle whose transport statement holds, while it is not published or refused. */
 export interface OpenBundle {
@@ -11,7 +12,7 @@ export interface OpenBundle {
   readonly stored: Set<Digest>;
   /** True once the store was asked; from then on it is told what comes into it. */
   looked: boolean;
-  release: VerifiedRelease | undefined;
+  release: JudgedRelease | undefined;
   verifying: boolean;
 }
 
@@ -33,7 +34,7 @@ export const underWay = ({ transport, missing, release, verifying }: OpenBundle)
   missing,
   released: release !== undefined,
   whole: transport.statement.objects.length - missing.size,
-  name: release === undefined ? undefined : hostile(release.statement.name),
+  name: release === undefined ? undefined : hostile(release.name),
   verifying,
 });
 

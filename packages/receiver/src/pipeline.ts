@@ -1,25 +1,17 @@
-import {
-  checkChain,
-  checkVersions,
-  type ReleaseContext,
-  type VerifiedRelease,
-  type VerifiedTransport,
-  verifyRelease,
-  verifyTransport,
-  type VerifyContext,
-} from '@sluice/bundle';
+import { checkChain, checkVersions, type ReleaseContext, type VerifiedTransport } from '@sluice/bundle';
 import type { Logger } from '@sluice/base';
 import type { ReceiverLedger } from '@sluice/ledger';
-import type { BlobStore, Digest, ReceiverToLink, Refusal, Result } from '@sluice/ports';
+import type { BlobStore, Digest, ReceiverToLink, Refusal } from '@sluice/ports';
 import { Contents, PACK_TYPE } from './contents.ts';
 import type { Gate } from './gates.ts';
 import { Inventory, type SpooledObject } from './inventory.ts';
+import type { Judge } from './judge/judge.ts';
 import { lookInStore, type OpenBundle, OpenBundles, type UnderWay, underWay } from './open-bundles.ts';
 import { storeBundle } from './publish.ts';
 import type { SpoolChecks } from './spool/checks.ts';
-import { liesInSpool, readStatement } from './spooled.ts';
+import { liesInSpool } from './spooled.ts';
 import type { Quarantine } from './quarantine.ts';
-import { leaveFor, STATEMENT_TYPE, versionsOf, whyNotTransport } from './statements.ts';
+import { leaveFor, STATEMENT_TYPE, versionsOf } from './statements.ts';
 import { Turns } from './turns.ts';
 import { type VerifiedBundle, verifyBundle } from './verify.ts';
 
@@ -29,8 +21,10 @@ export interface PipelineParts {
   readonly checks: SpoolChecks;
   readonly ledger: ReceiverLedger;
   readonly logger: Logger;
-  /** Policy and keys of each channel. */
-  readonly channels: ReadonlyMap<string, VerifyContext>;
+  /** By name: those that this receiver has a policy for. */
+  readonly channels: { readonly has: (name: string) => boolean };
+  /** Judges statements by the policies and keys of their channels. */
+  readonly judge: Judge;
   readonly gates: readonly Gate[];
   readonly quarantine: Quarantine;
   /** Largest statement envelope, bytes. */
@@ -115,10 +109,8 @@ export class ReceiverPipeline {
   }
 
   async #statement(object: SpooledObject): Promise<void> {
-    const { channels, ledger, statementBytes } = this.#parts;
+    const { judge, ledger, statementBytes } = this.#parts;
     const { channel, digest } = object;
-    const context = channels.get(channel);
-    if (context === undefined) return;
     const bundles = this.#open.releasedBy(channel, digest);
     if (bundles.length > 0) {
       for (const bundle of bundles) await this.#release(bundle);
@@ -135,23 +127,17 @@ export class ReceiverPipeline {
       this.#settle(object);
       return;
     }
-    const bytes = await readStatement(object, statementBytes);
-    if (bytes === undefined) {
-      this.#again(object);
-      return;
-    }
-    const transport = verifyTransport(bytes, context);
-    if (transport.ok) {
+    const judged = await judge.any(object, statementBytes);
+    if (judged.type === 'damaged') this.#again(object);
+    else if (judged.type === 'transport') {
       // Refused by another channel, before its number counted, it is still new to its own.
       const over = known !== undefined && known.state !== 'receiving' && known.channel === channel;
-      if (over) this.#close(transport.value);
-      else await this.#transport(transport.value, object);
+      if (over) this.#close(judged.transport);
+      else await this.#transport(judged.transport, object);
     } else if (known !== undefined) this.#settle(object);
-    else {
-      const refusal = whyNotTransport(bytes, transport.error);
-      // A release waits for the transport statement that names it.
-      if (refusal === undefined) return;
-      await this.#refuse(digest, channel, refusal, [object]);
+    // A release waits for the transport statement that names it.
+    else if (judged.type === 'refused') {
+      await this.#refuse(digest, channel, judged.refusal, [object]);
       this.#settle(object);
     }
   }
@@ -199,22 +185,25 @@ export class ReceiverPipeline {
       return;
     }
     if (object === undefined) return;
-    const bytes = await readStatement(object, statementBytes);
-    if (bytes === undefined) {
+    const judged = await this.#parts.judge.release(object, statementBytes, bundle.transport);
+    if (judged.type === 'damaged') {
       this.#again(object);
       return;
     }
-    const release = this.#judged(bytes, bundle.transport);
-    if (!release.ok) {
-      await this.#refuseBundle(bundle.transport, release.error);
+    if (judged.type === 'refused') {
+      await this.#refuseBundle(bundle.transport, judged.refusal);
       return;
     }
-    bundle.release = release.value;
-    const { name, artifacts } = release.value.statement;
-    logger.info(
-      { bundle: id, channel, release: name, artifacts: artifacts.length, signers: release.value.signers.length },
-      'release statement holds',
-    );
+    if (judged.type !== 'release') throw new Error('a release was judged as something else');
+    const { release } = judged;
+    const fresh = checkVersions({ artifacts: release.versions }, this.#versions(channel));
+    if (!fresh.ok) {
+      await this.#refuseBundle(bundle.transport, fresh.error);
+      return;
+    }
+    bundle.release = release;
+    const { name, artifacts, signers } = release;
+    logger.info({ bundle: id, channel, release: name, artifacts, signers: signers.length }, 'release statement holds');
     this.#allow(bundle.transport);
     for (const { digest } of statement.objects) {
       const there = this.#inventory.get(channel, digest);
@@ -236,14 +225,6 @@ export class ReceiverPipeline {
 
   #spooled(channel: string, digest: Digest): boolean {
     return this.#inventory.get(channel, digest) !== undefined;
-  }
-
-  /** The release by policy, and by the versions that were accepted so far. */
-  #judged(envelope: Uint8Array, transport: VerifiedTransport): Result<VerifiedRelease> {
-    const { channel } = transport.statement;
-    const context = this.#parts.channels.get(channel);
-    if (context === undefined) throw new Error('a statement was verified without a policy');
-    return verifyRelease(envelope, transport, { ...context, ...this.#versions(channel) });
   }
 
   #versions(channel: string): Pick<ReleaseContext, 'versionOf'> {
@@ -313,12 +294,12 @@ export class ReceiverPipeline {
       return;
     }
     // Another bundle may have brought a newer version since the release was judged.
-    const still = checkVersions(release.statement, this.#versions(channel));
+    const still = checkVersions({ artifacts: release.versions }, this.#versions(channel));
     if (!still.ok) {
       await this.#refuseBundle(transport, still.error);
       return;
     }
-    logger.info({ bundle: transport.id, channel, blobs: verified.value.blobs.length }, 'verified');
+    logger.info({ bundle: transport.id, channel, blobs: verified.value.blobs }, 'verified');
     await storeBundle(verified.value, store);
     this.#record(verified.value);
   }
@@ -327,10 +308,10 @@ export class ReceiverPipeline {
     const { ledger, logger } = this.#parts;
     const { id, statement } = transport;
     const { signers } = release;
-    ledger.publish(id, release.statement.name, versionsOf(release.statement), {
+    ledger.publish(id, release.name, versionsOf(release), {
       release: release.digest,
       signers,
-      blobs: blobs.length,
+      blobs,
       gates,
     });
     logger.info({ bundle: id, channel: statement.channel, sequence: statement.sequence }, 'published');

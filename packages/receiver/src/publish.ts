@@ -1,6 +1,8 @@
 import type { BlobStore } from '@sluice/ports';
 import type { VerifiedBundle } from './verify.ts';
 
+const PIECE_BYTES = 2 ** 20;
+
 /**
  * Stop 14, first half: the bundle's blobs into the store, its statements last. Durable on return; doing it again after a
  * crash is harmless. The ledger's transaction, which makes it count, is the caller's.
@@ -13,6 +15,14 @@ export async function storeBundle(bundle: VerifiedBundle, store: BlobStore): Pro
     if (place.type === 'file') await store.adopt(digest, place.size, place.object.path);
   }
   const { release, transport } = bundle;
-  await store.put(release.digest, release.envelope.length, release.envelope);
-  await store.put(transport.id, transport.envelope.length, transport.envelope);
+  await store.put(release.digest, release.envelope.length, pieces(release.envelope));
+  await store.put(transport.id, transport.envelope.length, pieces(transport.envelope));
+}
+
+/** In pieces: a large one is hashed between the turns of others. */
+async function* pieces(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
+    yield bytes.subarray(at, at + PIECE_BYTES);
+    await new Promise(setImmediate);
+  }
 }

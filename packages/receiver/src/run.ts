@@ -32,6 +32,7 @@ import { addChecks } from './checks.ts';
 import { startTickets } from './control.ts';
 import { hear, type HearParts } from './hear.ts';
 import { Histories } from './history.ts';
+import { Judge } from './judge/judge.ts';
 import { LinkState } from './link-state.ts';
 import { LinkSupervisor } from './link-supervisor.ts';
 import { addMetrics } from './metrics.ts';
@@ -75,7 +76,8 @@ export async function runReceiver(configFile: string, command: readonly string[]
   const histories = new Histories({ ledger, logger, channels, toLink });
   const pipeline = new ReceiverPipeline({
     store,
-    checks: startChecks(logger, shutdown),
+    checks: startThread(new SpoolChecks(), 'hashes the spool', logger, shutdown),
+    judge: startThread(new Judge(channels.values()), 'judges statements', logger, shutdown),
     ledger,
     logger,
     channels,
@@ -136,15 +138,19 @@ function openOutbox(
   return new Outbox({ ...parts, importers, onAlarm: (code) => alarms.inc({ code }) });
 }
 
-function startChecks(logger: Logger, shutdown: Shutdown): SpoolChecks {
-  const checks = new SpoolChecks();
+interface Thread {
+  readonly ended: Promise<void>;
+  stop(): Promise<void>;
+}
+
+function startThread<T extends Thread>(thread: T, does: string, logger: Logger, shutdown: Shutdown): T {
   // At once, and not in its turn: a large object takes longer than a stop may.
-  shutdown.signal.addEventListener('abort', () => void checks.stop(), { once: true });
-  checks.ended.catch((error: unknown) => {
-    logger.fatal({ err: error }, 'the thread that hashes the spool failed');
-    return shutdown.stop('the thread that hashes the spool failed', 70);
+  shutdown.signal.addEventListener('abort', () => void thread.stop(), { once: true });
+  thread.ended.catch((error: unknown) => {
+    logger.fatal({ err: error }, `the thread that ${does} failed`);
+    return shutdown.stop(`the thread that ${does} failed`, 70);
   });
-  return checks;
+  return thread;
 }
 
 function serveHttp(config: ReceiverConfig, logger: Logger, metrics: Metrics, parts: AnswerParts): Promise<HttpServer> {

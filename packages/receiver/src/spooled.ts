@@ -2,7 +2,6 @@ import { type BigIntStats, closeSync, constants, fstatSync, openSync } from 'nod
 import { lstat, open, type FileHandle } from 'node:fs/promises';
 import type { Logger } from '@sluice/base';
 import { hexOf } from '@sluice/ports';
-import { sha256Digest } from '@sluice/trust';
 import type { SpooledObject } from './inventory.ts';
 
 /**
@@ -71,13 +70,4 @@ export async function readSpooledPart(path: string, offset: number, size: number
 export async function readSpooled(path: string): Promise<Uint8Array> {
   await using file = await openSpooled(path);
   return await file.readFile();
-}
-
-/**
- * The bytes of a statement of at most `limit` bytes, unless they are not what its digest says: of no others may it be judged,
- * or a bit that turns over on the disk costs a good bundle.
- */
-export async function readStatement(object: SpooledObject, limit: number): Promise<Uint8Array | undefined> {
-  const bytes = await readSpooledPart(object.path, 0, Math.min(object.size, limit) + 1);
-  return sha256Digest(bytes) === object.digest ? bytes : undefined;
 }

@@ -2,12 +2,12 @@ import {
   kindOfStatement,
   parseEnvelope,
   parseJson,
-  type ReleaseStatement,
   STATEMENT_JSON,
   targetName,
   type TransportStatement,
 } from '@sluice/bundle';
 import { ALLOW_DIGESTS, type ReceiverToLink, type Refusal } from '@sluice/ports';
+import type { JudgedRelease } from './judge/messages.ts';
 
 export const STATEMENT_TYPE = 'application/vnd.dsse.envelope.v1+json';
 
@@ -20,10 +20,8 @@ export function* leaveFor({ channel, objects }: TransportStatement): Generator<R
 }
 
 /** The versions that a release brings, by type and target. */
-export const versionsOf = ({ artifacts }: ReleaseStatement) =>
-  artifacts.flatMap(({ type, target, version }) =>
-    version === undefined ? [] : [{ type, target: targetName(target), version }],
-  );
+export const versionsOf = ({ versions }: JudgedRelease) =>
+  versions.map(({ type, target, version }) => ({ type, target: targetName(target), version }));
 
 /** Why an envelope that is no transport statement is refused; undefined for a release. */
 export function whyNotTransport(bytes: Uint8Array, asTransport: Refusal): Refusal | undefined {

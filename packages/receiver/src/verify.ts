@@ -1,14 +1,13 @@
-import {
-  type Artifact,
-  closureOf,
-  OCI_MANIFEST_BYTES,
-  type VerifiedRelease,
-  type VerifiedTransport,
-} from '@sluice/bundle';
+import { closureOf, OCI_MANIFEST_BYTES, type VerifiedTransport } from '@sluice/bundle';
 import { type BlobStore, type Digest, ok, refuse, type Result } from '@sluice/ports';
 import type { Contents } from './contents.ts';
 import type { Gate, GateVerdict } from './gates.ts';
 import { runGates } from './gates.ts';
+import type { JudgedRelease, OciArtifact } from './judge/messages.ts';
+import { plainArtifacts } from './judge/plain.ts';
+
+/** Artifacts looked at before others get their turn. */
+const TURN = 2000;
 
 declare const verified: unique symbol;
 
@@ -16,10 +15,10 @@ declare const verified: unique symbol;
 export interface VerifiedBundle {
   readonly [verified]: true;
   readonly transport: VerifiedTransport;
-  readonly release: VerifiedRelease;
+  readonly release: JudgedRelease;
   readonly contents: Contents;
-  /** Content blobs, each once. */
-  readonly blobs: readonly { readonly digest: Digest; readonly size: number }[];
+  /** Content blobs, each counted once. */
+  readonly blobs: number;
   readonly gates: readonly GateVerdict[];
 }
 
@@ -32,15 +31,24 @@ export interface VerifyBundleParts {
 /** Stop 13, last part (B-7): closures complete and as large as the release says, nothing unlisted, then the gates in their order. */
 export async function verifyBundle(
   transport: VerifiedTransport,
-  release: VerifiedRelease,
+  release: JudgedRelease,
   contents: Contents,
   { store, gates }: VerifyBundleParts,
 ): Promise<Result<VerifiedBundle>> {
-  const blobs = new Map<Digest, number>();
-  for (const artifact of release.statement.artifacts) {
+  const blobs = new Set<Digest>();
+  for (const artifact of release.oci) {
     const closed = await closure(artifact, contents, store);
     if (!closed.ok) return closed;
-    for (const { digest, size } of closed.value) blobs.set(digest, size);
+    for (const { digest } of closed.value) blobs.add(digest);
+  }
+  let looked = 0;
+  for (const { name, digest, size } of plainArtifacts(release.plain)) {
+    const there = await present(digest, size, name, contents, store);
+    if (!there.ok) return there;
+    blobs.add(digest);
+    looked += 1;
+    // The main thread is everybody's.
+    if (looked % TURN === 0) await new Promise(setImmediate);
   }
   const unlisted = [...contents.places.keys()].find((digest) => !blobs.has(digest));
   if (unlisted !== undefined)
@@ -49,29 +57,32 @@ export async function verifyBundle(
   const verdicts = await runGates(gates, { bundle: id, channel: statement.channel, release: release.envelope });
   const refused = verdicts.find((verdict) => !verdict.passed);
   if (refused !== undefined) return refuse('gate-refused', `gate ${refused.gate} refused the bundle: ${refused.said}`);
-  const list = [...blobs].map(([digest, size]) => ({ digest, size }));
-  return ok({ transport, release, contents, blobs: list, gates: verdicts } as unknown as VerifiedBundle);
+  return ok({ transport, release, contents, blobs: blobs.size, gates: verdicts } as unknown as VerifiedBundle);
 }
 
 type Sized = readonly { readonly digest: Digest; readonly size: number }[];
 
+/** Whether the bundle or the store has a blob, and in its size. */
+async function present(
+  digest: Digest,
+  size: number,
+  name: string,
+  contents: Contents,
+  store: BlobStore,
+): Promise<Result<undefined>> {
+  const there = contents.places.get(digest)?.size ?? (await store.stat(digest));
+  if (there === size) return ok(undefined);
+  const blob = `artifact ${name} needs blob ${digest}`;
+  return there === undefined
+    ? refuse('blob-missing', `${blob}, which neither the bundle nor the store has`)
+    : refuse('size-mismatch', `${blob} of ${String(size)} bytes, and it has ${String(there)}`);
+}
+
 /** The artifact's blobs, all of them there with their sizes. */
-async function closure(artifact: Artifact, contents: Contents, store: BlobStore): Promise<Result<Sized>> {
+async function closure(artifact: OciArtifact, contents: Contents, store: BlobStore): Promise<Result<Sized>> {
   const { digest, size, total, mediaType, name } = artifact;
-  const present = async (wanted: Digest, wantedSize: number): Promise<Result<undefined>> => {
-    const there = contents.places.get(wanted)?.size ?? (await store.stat(wanted));
-    if (there === wantedSize) return ok(undefined);
-    const blob = `artifact ${name} needs blob ${wanted}`;
-    return there === undefined
-      ? refuse('blob-missing', `${blob}, which neither the bundle nor the store has`)
-      : refuse('size-mismatch', `${blob} of ${String(wantedSize)} bytes, and it has ${String(there)}`);
-  };
-  if (mediaType === undefined) {
-    const there = await present(digest, size);
-    return there.ok ? ok([{ digest, size }]) : there;
-  }
   const read = async (wanted: Digest, wantedSize: number): Promise<Result<Uint8Array>> => {
-    const there = await present(wanted, wantedSize);
+    const there = await present(wanted, wantedSize, name, contents, store);
     if (!there.ok) return there;
     const bytes = await contents.read(wanted, OCI_MANIFEST_BYTES);
     return ok(bytes ?? (await store.readVerified(wanted, OCI_MANIFEST_BYTES)));
@@ -85,7 +96,7 @@ async function closure(artifact: Artifact, contents: Contents, store: BlobStore)
     );
   }
   for (const entry of walked.value.entries) {
-    const there = await present(entry.digest, entry.size);
+    const there = await present(entry.digest, entry.size, name, contents, store);
     if (!there.ok) return there;
   }
   return ok(walked.value.entries);

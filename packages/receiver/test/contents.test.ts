@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { type Artifact, OCI_INDEX, OCI_MANIFEST, writePack } from '@sluice/bundle';
-import { type Bundle, digestOf, pieceOf, seal } from './bundles.ts';
+import { type Bundle, digestOf, pieceOf, seal, fileOf } from './bundles.ts';
 import { expectRefused, Receiver } from './receiver.ts';
 
 const CONFIG = 'application/vnd.oci.image.config.v1+json';
@@ -71,6 +71,21 @@ describe('what an image needs', () => {
       await receiver.take(sealed);
       expect(receiver.state(sealed.id)).toBe('published');
     }
+  });
+
+  it('a file has the size that the release says, wherever it lies', async () => {
+    const content = randomBytes(700);
+    const wrong = fileOf(content, 'f/wrong', { size: 701, total: 701 });
+    const receiver = await Receiver.open();
+    const brought = seal({ sequence: 1, blobs: [content], artifacts: [wrong] });
+    await receiver.take(brought);
+    await expectRefused(receiver, brought, 'size-mismatch');
+    await receiver.store.put(digestOf(content), content.length, content);
+    const [more, other] = [randomBytes(10), randomBytes(10)];
+    const artifacts = [wrong, fileOf(more, 'f/more'), fileOf(other, 'f/other')];
+    const stored = seal({ sequence: 2, previous: brought.id, blobs: [more, other], artifacts });
+    await receiver.take(stored);
+    await expectRefused(receiver, stored, 'size-mismatch');
   });
 
   it('total, sizes and manifests are held against the statement', async () => {

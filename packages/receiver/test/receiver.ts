@@ -2,13 +2,13 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createJsonLogger } from '@sluice/base';
-import type { ChannelPolicy, VerifyContext } from '@sluice/bundle';
+import type { ChannelPolicy } from '@sluice/bundle';
 import { ReceiverLedger } from '@sluice/ledger';
 import { type BlobStore, type Digest, hexOf, type LinkToReceiver, type ReceiverToLink } from '@sluice/ports';
 import { openFsStore } from '@sluice/store';
-import { sha256 } from '@sluice/trust';
 import { expect, onTestFinished } from 'vitest';
 import type { Gate } from '../src/gates.ts';
+import { Judge } from '../src/judge/judge.ts';
 import { ReceiverPipeline } from '../src/pipeline.ts';
 import { Quarantine } from '../src/quarantine.ts';
 import { SpoolChecks } from '../src/spool/checks.ts';
@@ -27,6 +27,8 @@ export interface Options {
   readonly statementBytes?: number;
   readonly quarantineBundles?: number;
 }
+
+const CHANNELS = ['prod', 'lab'];
 
 const policyOf = (channel: string): ChannelPolicy => ({
   channel,
@@ -52,18 +54,25 @@ export class Receiver {
   readonly log: string[] = [];
   readonly #options: Options;
   readonly #checks = new SpoolChecks();
+  readonly #judge: Judge;
   #pipeline: ReceiverPipeline;
 
   private constructor(dir: string, store: BlobStore, options: Options) {
     this.dir = dir;
     this.store = store;
     this.#options = options;
+    const contextOf = (channel: string) => ({
+      policy: { ...policyOf(channel), ...options.policy, channel },
+      verifiers,
+    });
+    this.#judge = new Judge(CHANNELS.map(contextOf));
     this.ledger = new ReceiverLedger(join(dir, 'state', 'ledger.sqlite'));
     for (const channel of ['prod', 'lab', 'dev']) mkdirSync(join(dir, 'spool', channel), { recursive: true });
     this.#pipeline = this.#begin();
     onTestFinished(async () => {
       await this.settled();
       await this.#checks.stop();
+      await this.#judge.stop();
       this.ledger.close();
     });
   }
@@ -74,17 +83,14 @@ export class Receiver {
   }
 
   #begin(): ReceiverPipeline {
-    const { policy, gates = [], statementBytes = 2 ** 20, quarantineBundles = 100 } = this.#options;
-    const context = (channel: string): [string, VerifyContext] => [
-      channel,
-      { policy: { ...policyOf(channel), ...policy, channel }, verifiers, sha256 },
-    ];
+    const { gates = [], statementBytes = 2 ** 20, quarantineBundles = 100 } = this.#options;
     return new ReceiverPipeline({
       store: this.store,
       checks: this.#checks,
       ledger: this.ledger,
       logger: createJsonLogger('test', { write: (line) => this.log.push(line) }),
-      channels: new Map(['prod', 'lab'].map(context)),
+      channels: new Set(CHANNELS),
+      judge: this.#judge,
       gates,
       quarantine: new Quarantine(join(this.dir, 'quarantine'), quarantineBundles),
       statementBytes,

@@ -13,7 +13,7 @@ import {
   rmSync,
   writeSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { PACK_BYTES_LIMIT, readPack } from '@sluice/bundle';
 import { type Digest, hexOf, type SpooledPack } from '@sluice/ports';
 import type { BatchPlaces } from './batch-messages.ts';
@@ -40,6 +40,7 @@ export class PackWriter implements Disposable {
     this.#tmp = tmp;
     this.#packs = packs;
     mkdirSync(packs, { recursive: true, mode: DIRECTORY_MODE });
+    for (const above of [dirname(packs), dirname(dirname(packs))]) syncPath(above, fsyncSync);
     this.#index = PackIndex.open(index);
     this.#index.change(() => {
       for (const name of readdirSync(packs)) if (!this.#index.has(`sha256:${name}`)) rmSync(join(packs, name));

@@ -9,6 +9,7 @@ export {
   loadVerifier,
   makeKeyPair,
   openEnvelope,
+  type PublicKey,
   type SignatureAlgorithm,
   signEnvelope,
   type Signer,

@@ -80,11 +80,16 @@ export function loadSigner(pem: string): Signer {
   return { keyid: keyIdOf(createPublicKey(key)), algorithm, sign: (message) => sign(hash, message, key) };
 }
 
+/** A key that signatures are checked with, and its text: a thread of its own makes the same key of it. */
+export interface PublicKey extends Verifier {
+  readonly pem: string;
+}
+
 /**
  * Takes one SubjectPublicKeyInfo in PEM. @throws OperationalError `key-malformed`, also for a private key (those have no place where only
  * signatures are checked), a certificate (its validity would not be looked at) and a second key (it would not be used).
  */
-export function loadVerifier(pem: string): Verifier {
+export function loadVerifier(pem: string): PublicKey {
   if (pem.includes('PRIVATE KEY')) throw malformed('this is a private key where the public one belongs');
   const labels = [...pem.matchAll(/^-----BEGIN ([A-Z0-9 ]+)-----/gm)].map((match) => match[1]);
   if (labels.length !== 1 || labels[0] !== 'PUBLIC KEY') {
@@ -97,6 +102,7 @@ export function loadVerifier(pem: string): Verifier {
   return {
     keyid: keyIdOf(key),
     algorithm,
+    pem,
     verify: (message, signature) => {
       try {
         return verify(hash, message, key, signature);

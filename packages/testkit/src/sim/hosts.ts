@@ -15,6 +15,7 @@ import {
 import {
   hear,
   Histories,
+  Judge,
   LinkState,
   MissingBundles,
   Outbox,
@@ -25,7 +26,7 @@ import {
 import type { Transmission } from '@sluice/sender';
 import { openFsStore } from '@sluice/store';
 import { receiveArenaBytes } from '@sluice/transfer';
-import { makeLinkKey, parseLinkKey, sha256 } from '@sluice/trust';
+import { makeLinkKey, parseLinkKey, type PublicKey, sha256 } from '@sluice/trust';
 import { Arena } from '@sluice/wasm';
 import type { Fibre } from './fibre.ts';
 import { KEYS, linkKeyText, VERIFIERS } from './keys.ts';
@@ -188,8 +189,12 @@ function policyOf(channel: string): ChannelPolicy {
   };
 }
 
-const channelsOf = ({ channels }: Settings): ReadonlyMap<string, VerifyContext> =>
-  new Map(channels.map((channel) => [channel, { policy: policyOf(channel), verifiers: VERIFIERS, sha256 }]));
+const channelsOf = ({
+  channels,
+}: Settings): ReadonlyMap<
+  string,
+  Omit<VerifyContext, 'verifiers'> & { readonly verifiers: ReadonlyMap<string, PublicKey> }
+> => new Map(channels.map((channel) => [channel, { policy: policyOf(channel), verifiers: VERIFIERS, sha256 }]));
 
 const RECONCILE_MS = 5000;
 
@@ -210,7 +215,7 @@ export async function runSimulatedReceiver({ settings, wire, redis, say }: Surro
   const missing = new MissingBundles(ledger, logger);
   const histories = new Histories({ ledger, logger, channels, toLink });
   const pipeline = new ReceiverPipeline({
-    ...{ store, checks: new SpoolChecks(), ledger, logger, channels, gates: [] },
+    ...{ store, checks: new SpoolChecks(), judge: new Judge(channels.values()), ledger, logger, channels, gates: [] },
     quarantine: new Quarantine('/isolated/quarantine', 20),
     statementBytes: 65_536,
     toLink,

@@ -1,13 +1,12 @@
 import { createPrivateKey, createPublicKey } from 'node:crypto';
-import type { Verifier } from '@sluice/bundle';
-import { loadSigner, loadVerifier, type Signer } from '@sluice/trust';
+import { loadSigner, loadVerifier, type PublicKey, type Signer } from '@sluice/trust';
 
 /** An Ed25519 private key as PKCS #8 begins with this; 32 bytes follow. */
 const PKCS8 = Buffer.from('302e020100300506032b657004220420', 'hex');
 
 interface Pair {
   readonly signer: Signer;
-  readonly verifier: Verifier;
+  readonly verifier: PublicKey;
   readonly privatePem: string;
 }
 
@@ -22,7 +21,7 @@ function pair(fill: number): Pair {
 
 export const KEYS = { transport: pair(1), release: pair(2), second: pair(3), importer: pair(4), stranger: pair(5) };
 
-export const VERIFIERS: ReadonlyMap<string, Verifier> = new Map(
+export const VERIFIERS: ReadonlyMap<string, PublicKey> = new Map(
   [KEYS.transport, KEYS.release, KEYS.second].map(({ verifier }) => [verifier.keyid, verifier]),
 );
 

@@ -10,8 +10,8 @@ export interface Plant {
 export const PLANTS: readonly Plant[] = [
   {
     name: 'skip-directory-fsync',
-    file: 'store/src/batch-storing.ts',
-    sound: 'syncPath(this.#places.blobs, fsyncSync);',
+    file: 'store/src/pack-writer.ts',
+    sound: 'syncPath(this.#packs, fsyncSync);',
     broken: '',
   },
   {

@@ -1,5 +1,5 @@
 import { createCodec, makeProfile } from '@sluice/fec';
-import { SpoolHasher, type ToSpoolThread } from '@sluice/receiver';
+import { Bench, type JudgeOptions, SpoolHasher, type ToJudge, type ToSpoolThread } from '@sluice/receiver';
 import { type FromTransmit, StagedObjects, type ToTransmit, type TransmitOptions } from '@sluice/sender';
 import { type Batch, type BatchPlaces, type PackBatch, storeBatch } from '@sluice/store';
 import { sendArenaBytes, SendMachine } from '@sluice/transfer';
@@ -122,6 +122,10 @@ export function registerThreads(): void {
   registerThread('spool', (_data, tell) => {
     const hasher = new SpoolHasher(tell);
     return (message) => hasher.take(message as ToSpoolThread);
+  });
+  registerThread('judge', (data, tell) => {
+    const bench = new Bench(data as JudgeOptions, tell);
+    return (message) => bench.take(message as ToJudge);
   });
   registerThread(
     'store',

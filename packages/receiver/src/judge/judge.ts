@@ -1,0 +1,80 @@
+import { Worker } from 'node:worker_threads';
+import type { VerifiedTransport } from '@sluice/bundle';
+import type { ChannelContext } from '@sluice/policy';
+import type { SpooledObject } from '../inventory.ts';
+import type { FromJudge, Judgement, JudgeOptions, ToJudge } from './messages.ts';
+
+/** As `Judgement`; a transport statement is one that `verifyTransport` made. */
+export type Judged =
+  | Exclude<Judgement, { readonly type: 'transport' }>
+  | { readonly type: 'transport'; readonly transport: VerifiedTransport };
+
+interface Waiting {
+  readonly resolve: (judgement: Judged) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * Judges statements in a thread of its own: a release of 100,000 files takes a second or more, and the receiver answers within milliseconds meanwhile.
+ */
+export class Judge {
+  readonly #worker: Worker;
+  readonly #waiting = new Map<number, Waiting>();
+  #last = 0;
+  /** Resolves when the thread was stopped; rejects when it failed. */
+  readonly ended: Promise<void>;
+
+  constructor(channels: Iterable<Pick<ChannelContext, 'policy' | 'verifiers'>>) {
+    const workerData: JudgeOptions = {
+      channels: [...channels].map(({ policy, verifiers }) => ({
+        policy,
+        keys: [...verifiers.values()].map(({ pem }) => pem),
+      })),
+    };
+    this.#worker = new Worker(new URL('./worker.ts', import.meta.url), { name: 'judge', workerData });
+    this.#worker.on('message', (message: FromJudge) => {
+      this.#hear(message);
+    });
+    this.ended = new Promise((resolve, reject) => {
+      this.#worker.once('error', reject);
+      this.#worker.once('exit', () => {
+        resolve();
+      });
+    });
+  }
+
+  /** What a statement is: hashed, then judged by policy and keys of its channel. Rejects with an error of the file system. */
+  any(object: SpooledObject, limit: number): Promise<Judged> {
+    return this.#ask(object, limit, undefined);
+  }
+
+  /** The same for one that a transport statement names as its release. Versions are not compared. */
+  release(object: SpooledObject, limit: number, transport: VerifiedTransport): Promise<Judged> {
+    return this.#ask(object, limit, transport);
+  }
+
+  /** Ends the thread wherever it is: statements are judged anew after the next start. */
+  async stop(): Promise<void> {
+    const error = Object.assign(new Error('the receiver stops'), { code: 'ECANCELED' });
+    for (const { reject } of this.#waiting.values()) reject(error);
+    this.#waiting.clear();
+    await this.#worker.terminate();
+  }
+
+  #ask({ channel, path, digest, size }: SpooledObject, limit: number, transport?: VerifiedTransport): Promise<Judged> {
+    this.#last += 1;
+    const call = this.#last;
+    const message: ToJudge = { call, channel, file: { path, digest, size }, limit, transport: transport?.statement };
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(call, { resolve, reject });
+      this.#worker.postMessage(message);
+    });
+  }
+
+  #hear(message: FromJudge): void {
+    const waiting = this.#waiting.get(message.call);
+    this.#waiting.delete(message.call);
+    if ('judgement' in message) waiting?.resolve(message.judgement as Judged);
+    else waiting?.reject(Object.assign(new Error(message.failure.message), { code: message.failure.code }));
+  }
+}

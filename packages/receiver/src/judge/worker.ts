@@ -1,0 +1,21 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { Bench } from './bench.ts';
+import type { JudgeOptions, ToJudge } from './messages.ts';
+
+// The thread that judges statements.
+
+const port = parentPort;
+if (port === null) throw new Error('statements are judged in a worker thread');
+const bench = new Bench(workerData as JudgeOptions, (message) => {
+  // The envelope of a large release goes over; nobody looks at it here any more.
+  const release =
+    'judgement' in message && message.judgement.type === 'release' ? message.judgement.release : undefined;
+  const pieces = release === undefined ? [] : [release.envelope, release.plain.digests, release.plain.sizes];
+  port.postMessage(
+    message,
+    pieces.map(({ buffer }) => buffer as ArrayBuffer),
+  );
+});
+port.on('message', (message: ToJudge) => {
+  bench.take(message);
+});
