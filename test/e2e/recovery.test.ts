@@ -137,6 +137,9 @@ describe('a bundle of which a part was lost', () => {
     const whole = await sourceSymbols(world);
     await startRelay();
 
+    // Nobody there who could read it: nothing is signed.
+    const unread = sluice('ticket', '--socket', join(world.dir, 'sockets/receiver.sock'), 'prod/1');
+    expect(unread).toMatchObject({ status: 2, out: '', err: expect.stringContaining('--yes') as string });
     const { file, shown } = ticketFor(world, `prod/${String(sequence)}`);
     expect(shown).toMatch(/of object 2 blocks/);
     // Somebody types it wrong: the line is named before anything is asked of the sender.
