@@ -84,7 +84,7 @@ const PASS_SENT = '"msg":"pass sent"';
 
 /** Datagrams that link did not take, by verdict: without them a loss of its own limits looks like one of the net. */
 const refusedOf = (verdicts: Readonly<Record<string, number>> = {}): Record<string, number> =>
-  Object.fromEntries(Object.entries(verdicts).filter(([verdict]) => verdict !== 'accepted'));
+  Object.fromEntries(Object.entries(verdicts).filter(([verdict]) => verdict !== 'accepted' && verdict !== 'surplus'));
 
 /** Redis, receiver with link, and sender, as processes of their own on the two sides of a net. No importer: publish is the end. */
 export class Pair {
@@ -274,7 +274,7 @@ export class Pair {
     if (link === undefined) return '';
     if (open.some(({ objects, whole }) => whole >= objects)) return '';
     const numbers = link.numbers ?? {};
-    // Not its blocks: those of heartbeats and histories count as well, for ever.
+    // Not its blocks, nor what is surplus: those of heartbeats and histories count as well, for ever.
     return JSON.stringify({
       open: open.map(({ objects, whole }) => `${String(whole)} of ${String(objects)} objects`),
       queued: numbers.spoolQueuedBytes,

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync } from 'node:fs';
+import { setPriority } from 'node:os';
 import type { Logger } from '@sluice/base';
 import { bindUdp } from '@sluice/udp';
 
@@ -16,6 +17,8 @@ export interface SupervisorOptions {
 
 /** The descriptor under which the child finds its socket (sd_listen_fds(3)). */
 const SOCKET_FD = 3;
+/** As the unit of link has it: what it has no time for is lost, so it comes before those who only come later. */
+const NICENESS = -5;
 const RESTART_MS = 500;
 const BIND_ATTEMPTS = 10;
 
@@ -77,7 +80,8 @@ export class LinkSupervisor {
       env: { ...env, LISTEN_FDS: '1', LISTEN_FDNAMES: 'link', SLUICE_SUPERVISED: '1' },
     });
     this.#child = child;
-    logger.info({ link: child.pid, fd: SOCKET_FD }, 'link started');
+    const isFirst = child.pid !== undefined && comesFirst(child.pid);
+    logger.info({ link: child.pid, fd: SOCKET_FD, niceness: isFirst ? NICENESS : 0 }, 'link started');
     child.once('error', (err) => {
       logger.error({ err }, 'link could not be started');
     });
@@ -89,5 +93,15 @@ export class LinkSupervisor {
         this.#start();
       }, RESTART_MS);
     });
+  }
+}
+
+/** False where we may not say so, or the process has ended. */
+function comesFirst(pid: number): boolean {
+  try {
+    setPriority(pid, NICENESS);
+    return true;
+  } catch {
+    return false;
   }
 }
