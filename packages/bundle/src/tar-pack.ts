@@ -1,4 +1,4 @@
-import { hexOf, ok } from '@sluice/ports';
+import { ok } from '@sluice/ports';
 import type { Digest, Result } from '@sluice/ports';
 import { malformed, TAR_BLOCK, tarChecksum, tarPadding, tarTrailer, ustarHeader, writeOctal } from './tar.ts';
 
@@ -41,18 +41,25 @@ const VARIES = new Uint8Array(TAR_BLOCK)
 
 /** The ustar header of a pack's member: `blobs/sha256/HEX`, mode 0444, uid, gid and mtime 0 (PROTOCOL.md O-3). */
 export function packHeader(digest: Digest, size: number): Uint8Array {
-  const header = BLANK.slice();
+  const header = new Uint8Array(TAR_BLOCK);
+  writeHeader(header, 0, digest, size);
+  return header;
+}
+
+function writeHeader(pack: Uint8Array, at: number, digest: Digest, size: number): void {
+  pack.set(BLANK, at);
   let sum = BLANK_SUM;
-  const hex = hexOf(digest);
+  const from = digest.length - HEX_DIGITS;
   for (let i = 0; i < HEX_DIGITS; i += 1) {
-    const unit = hex.charCodeAt(i);
-    header[NAME_AT + i] = unit;
+    const unit = digest.charCodeAt(from + i);
+    pack[at + NAME_AT + i] = unit;
     sum += unit;
   }
-  writeOctal(header, SIZE_AT, SIZE_DIGITS, size);
-  for (let i = 0; i < SIZE_DIGITS; i += 1) sum += (header[SIZE_AT + i] ?? ZERO) - ZERO;
-  writeOctal(header, SUM_AT, SUM_DIGITS, sum);
-  return header;
+  for (let [i, rest] = [SIZE_DIGITS - 1, size]; rest > 0; i -= 1, rest = Math.floor(rest / 8)) {
+    pack[at + SIZE_AT + i] = ZERO + (rest % 8);
+    sum += rest % 8;
+  }
+  writeOctal(pack, at + SUM_AT, SUM_DIGITS, sum);
 }
 
 /** Bytes that a member of `size` bytes takes in a pack. */
@@ -68,7 +75,7 @@ export function writePack(members: readonly PackMember[]): Uint8Array {
   const pack = new Uint8Array(length);
   let at = 0;
   for (const { digest, bytes } of sorted) {
-    pack.set(packHeader(digest, bytes.length), at);
+    writeHeader(pack, at, digest, bytes.length);
     pack.set(bytes, at + TAR_BLOCK);
     at += packMemberBytes(bytes.length);
   }

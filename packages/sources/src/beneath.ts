@@ -51,6 +51,16 @@ export class Root implements Disposable {
     }
   }
 
+  /** The same root for another thread, by the descriptor of the first, which must stay open. It is not closed. */
+  static share(descriptor: number): Root {
+    return new Root(descriptor, undefined);
+  }
+
+  /** Of the directory itself. */
+  get descriptor(): number {
+    return this.#top;
+  }
+
   [Symbol.dispose](): void {
     this.close();
   }
@@ -92,11 +102,11 @@ export class Root implements Disposable {
     }
   }
 
-  /** Opens a regular file for reading. The caller closes it. */
+  /** Opens a regular file for reading that `stat` has seen as one. The caller closes it. */
   openFile(path: string): Result<OpenFile> {
     const place = this.place(path);
     if (!place.ok) return place;
-    const opened = openChild(place.value, path, 0);
+    const opened = openSeen(place.value, path, 0);
     return opened.ok ? ok(new OpenFile(opened.value)) : opened;
   }
 
@@ -230,13 +240,21 @@ export const errnoOf = (error: unknown): string | undefined =>
 
 const procPath = (descriptor: number): string => `/proc/self/fd/${descriptor}`;
 
-/** Opens a directory with O_DIRECTORY, else a file. */
+/** Opens a directory with O_DIRECTORY, else a file. Opening a device may do something, so it looks first. */
 function openChild(from: string, path: string, flags: number): Result<number> {
-  let descriptor: number;
   try {
-    // Opening a device may do something, so look first; what is opened is judged again, and O_NONBLOCK does not wait for a fifo's writer.
     const seen = specialKind(lstatSync(from));
     if (seen !== undefined) return specialFile(path, seen);
+  } catch (error) {
+    return openFault(error, path);
+  }
+  return openSeen(from, path, flags);
+}
+
+/** The same for what was looked at before. What is opened is judged again, and O_NONBLOCK does not wait for a fifo's writer. */
+function openSeen(from: string, path: string, flags: number): Result<number> {
+  let descriptor: number;
+  try {
     descriptor = openSync(from, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | flags);
   } catch (error) {
     return openFault(error, path);

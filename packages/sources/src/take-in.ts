@@ -5,6 +5,7 @@ import { type Location, RefusedInput, type Root } from './beneath.ts';
 import { type Content, wrongBytes } from './content.ts';
 import { digestOf, hashAhead, inTurns } from './hashing.ts';
 import { type LinkObject, Packer } from './pack.ts';
+import { ReadAhead, type ReadFile } from './read-ahead.ts';
 import { type Scan, shown } from './scan.ts';
 
 /** A blob that the bundle must bring. */
@@ -51,9 +52,12 @@ class TakingIn {
     const blobs = await this.#blobs();
     if (!blobs.ok) return blobs;
     const sizes = new Set([...this.#wanted.values()].map(({ size }) => size));
-    for (const file of files) {
+    const candidates = files.filter(({ size }) => sizes.has(size));
+    await using ahead = new ReadAhead(this.#root, candidates.filter(isRead));
+    for (const file of candidates) {
       if (this.#wanted.size === 0) break;
-      if (sizes.has(file.size)) await this.#take(file);
+      if (!isRead(file)) await this.#take(file);
+      else await this.#pack(await ahead.next());
     }
     const [missing] = this.#wanted;
     if (missing !== undefined) return this.#missing(...missing);
@@ -85,10 +89,14 @@ class TakingIn {
   async #takeSmall(location: Location): Promise<Digest> {
     const bytes = this.#root.readWhole(location);
     const digest = location.digest ?? digestOf(bytes);
-    if (!this.#wants(digest, bytes.length)) return digest;
+    await this.#pack({ bytes, digest });
+    return digest;
+  }
+
+  async #pack({ bytes, digest }: ReadFile): Promise<void> {
+    if (!this.#wants(digest, bytes.length)) return;
     await this.#packer.add(digest, bytes);
     this.#wanted.delete(digest);
-    return digest;
   }
 
   /** A whole file is taken as it is where it can be moved; undefined for anything else. */
@@ -147,6 +155,10 @@ class TakingIn {
     );
   }
 }
+
+/** A small file of its own, whose digest is not known. */
+const isRead = ({ size, held, digest, offset }: Location): boolean =>
+  size < PACK_MEMBER_LIMIT && held !== true && digest === undefined && offset === 0;
 
 const unchanged = (before: BigIntStats, after: BigIntStats): boolean =>
   before.size === after.size && before.mtimeNs === after.mtimeNs && before.ctimeNs === after.ctimeNs;

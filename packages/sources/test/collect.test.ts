@@ -6,6 +6,7 @@ import type { Digest } from '@sluice/ports';
 import { collect, readRelease } from '../src/collect.ts';
 import type { Collected, WantedArtifact } from '../src/collect.ts';
 import { composeRelease } from '../src/compose.ts';
+import { Packer } from '../src/pack.ts';
 import { scanDirectory } from '../src/scan.ts';
 import { busyboxLayout, codeOf, digestOf, HandLayout, MemoryStaging, put, run, scratch, valueOf } from './tools.ts';
 import type { Target } from './tools.ts';
@@ -148,6 +149,44 @@ describe('collecting', () => {
     const bundle = put(scratch(), files);
     const wanted = Object.values(files).map((bytes) => ({ ...fileArtifact(bytes), name: 'other' }));
     expect(valueOf(await collected(bundle, wanted.toReversed())).blobs).toBe(3000);
+  });
+});
+
+describe('many files, read by two threads', () => {
+  const MANY = 2500;
+  const bytesOf = (i: number): Buffer => Buffer.alloc(2000 + (i % 3), String(i).padStart(4, '0'));
+  const names = Array.from({ length: MANY }, (_, i) => `d/${String(i).padStart(4, '0')}`);
+  const bundleOf = (): string => put(scratch(), Object.fromEntries(names.map((name, i) => [name, bytesOf(i)])));
+  const wanted = names.map((_, i) => fileArtifact(bytesOf(i).toString()));
+
+  it('come into the packs in the order of the bundle, with their own bytes', async () => {
+    const staging = new MemoryStaging();
+    const { objects } = valueOf(await collected(bundleOf(), wanted, { staging }));
+    const packer = new Packer(new MemoryStaging());
+    for (const i of names.keys()) await packer.add(digestOf(bytesOf(i)), bytesOf(i));
+    await packer.end();
+    expect(objects).toEqual(packer.objects);
+    expect(objects.length).toBeGreaterThan(1);
+    const contents = staging.contents(objects);
+    expect(contents.size).toBe(MANY);
+    for (const [digest, bytes] of contents) expect(digestOf(bytes)).toBe(digest);
+  });
+
+  it.each([0, 130, 300, MANY - 1])('refuse the bundle when number %i became a link since it was seen', async (i) => {
+    const bundle = bundleOf();
+    const scan = valueOf(await scanDirectory(bundle));
+    const path = join(bundle, names[i] ?? '');
+    rmSync(path);
+    symlinkSync('/etc/passwd', path);
+    const result = await collect(scan, wanted, new MemoryStaging(), { bundleBytes: 2 ** 30, canMove: true });
+    scan.root.close();
+    expect(codeOf(result)).toBe('special-file');
+  });
+
+  it.each([1, 200, 2200])('refuse it when number %i has other bytes', async (i) => {
+    const bundle = bundleOf();
+    writeFileSync(join(bundle, names[i] ?? ''), Buffer.alloc(bytesOf(i).length, 'x'));
+    expect(codeOf(await collected(bundle, wanted))).toBe('blob-missing');
   });
 });
 
