@@ -37,6 +37,7 @@ export function policyFault(policy: ChannelPolicy): string | undefined {
 
 /** True when the name fits the glob: `*` within a segment, `**` over any number of segments. At most one step for each pair of theirs. */
 export function matchesGlob(glob: string, name: string): boolean {
+  if (glob === '**') return true;
   const [patterns, segments] = [glob.split('/'), name.split('/')];
   // reachable[i]: the patterns up to here can end before segment i.
   let reachable = segments.map(() => false).concat(false);

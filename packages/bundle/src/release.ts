@@ -92,25 +92,32 @@ export function parseRelease(payload: Uint8Array): Result<ReleaseStatement> {
   });
 }
 
-/** Where an artifact stays. An image without tags is known by its digest alone and is in no one's way. */
-function placesOf({ type, target: { repository = '', tags = [], path } }: Artifact): readonly string[] {
-  if (path !== undefined) return [`path ${path}`];
-  return type === 'git' ? [`git repository ${repository}`] : tags.map((tag) => `${repository}:${tag}`);
-}
+/** Where an artifact of a repository stays. An image without tags is known by its digest alone and is in no one's way. */
+const placesOf = ({ type, target: { repository = '', tags = [] } }: Artifact): readonly string[] =>
+  type === 'git' ? [`git repository ${repository}`] : tags.map((tag) => `${repository}:${tag}`);
 
 /** A place that two artifacts claim (B-10): the order of work would decide which of them stays. */
 function placeTwice(artifacts: readonly Artifact[]): string | undefined {
   const taken = new Set<string>();
-  return artifacts.flatMap(placesOf).find((place) => taken.size === taken.add(place).size);
+  const paths = new Set<string>();
+  for (const artifact of artifacts) {
+    const { path } = artifact.target;
+    if (path === undefined) {
+      const twice = placesOf(artifact).find((place) => taken.size === taken.add(place).size);
+      if (twice !== undefined) return twice;
+    } else if (paths.size === paths.add(path).size) return `path ${path}`;
+  }
+  return undefined;
 }
 
 /** A path that would need a file of the same release to be a directory (B-10). */
 function pathBelowFile(artifacts: readonly Artifact[]): string | undefined {
-  // With the slash sorted before all else, what lies below a path follows it at once.
-  const paths = artifacts.flatMap(({ target: { path } }) => (path === undefined ? [] : [path.replaceAll('/', '\0')]));
-  paths.sort();
-  const below = paths.find((path, i) => i > 0 && path.startsWith(`${paths[i - 1] ?? ''}\0`));
-  return below === undefined ? undefined : `path ${below.replaceAll('\0', '/')}`;
+  const paths = new Set(artifacts.flatMap(({ target: { path } }) => path ?? []));
+  for (const path of paths) {
+    for (let slash = path.indexOf('/'); slash >= 0; slash = path.indexOf('/', slash + 1))
+      if (paths.has(path.slice(0, slash))) return `path ${path}`;
+  }
+  return undefined;
 }
 
 function artifactAt(value: JsonValue, where: string): Artifact {
