@@ -19,6 +19,9 @@ const policyOf = (dir: string) => ({
   maxArtifacts: 200_000,
 });
 
+/** How datagrams leave and come in every test that does not say it itself: `SLUICE_TEST_IO=portable` has no native code in any daemon. */
+const IO = process.env.SLUICE_TEST_IO ?? 'auto';
+
 /** A pair that speaks over loopback, everything below `dir`. */
 export function daemonConfigs(dir: string, ports: Ports, sendTo: { readonly host: string; readonly port: number }) {
   const site = (port: number): string => `http://127.0.0.1:${String(port)}`;
@@ -31,7 +34,7 @@ export function daemonConfigs(dir: string, ports: Ports, sendTo: { readonly host
       refusedDirectory: join(dir, 'refused'),
       controlSocket: join(dir, 'sockets/sender.sock'),
       http: { port: ports.senderHttp },
-      link: { ...sendTo, rate: '200Mbit/s', io: 'auto' } as Record<string, unknown>,
+      link: { ...sendTo, rate: '200Mbit/s', io: IO } as Record<string, unknown>,
       carousel: { passes: 2, gap: '5s' },
       channels: [
         {
@@ -56,7 +59,7 @@ export function daemonConfigs(dir: string, ports: Ports, sendTo: { readonly host
     },
     link: {
       listen: { port: ports.link },
-      io: 'auto',
+      io: IO,
       keys: [{ asid: 0, channel: 'prod', keyFile: join(dir, 'keys/link.key') }],
       spoolDirectory: join(dir, 'spool'),
       stateDirectory: join(dir, 'link'),
