@@ -172,21 +172,22 @@ describe('many files, read by two threads', () => {
     for (const [digest, bytes] of contents) expect(digestOf(bytes)).toBe(digest);
   });
 
-  it.each([0, 130, 300, MANY - 1])('refuse the bundle when number %i became a link since it was seen', async (i) => {
+  it('refuse the bundle when one became a link since it was seen, or has other bytes, whoever reads it', async () => {
     const bundle = bundleOf();
-    const scan = valueOf(await scanDirectory(bundle));
-    const path = join(bundle, names[i] ?? '');
-    rmSync(path);
-    symlinkSync('/etc/passwd', path);
-    const result = await collect(scan, wanted, new MemoryStaging(), { bundleBytes: 2 ** 30, canMove: true });
-    scan.root.close();
-    expect(codeOf(result)).toBe('special-file');
-  });
-
-  it.each([1, 200, 2200])('refuse it when number %i has other bytes', async (i) => {
-    const bundle = bundleOf();
-    writeFileSync(join(bundle, names[i] ?? ''), Buffer.alloc(bytesOf(i).length, 'x'));
-    expect(codeOf(await collected(bundle, wanted))).toBe('blob-missing');
+    for (const i of [0, 130, 300, MANY - 1]) {
+      const scan = valueOf(await scanDirectory(bundle));
+      const path = join(bundle, names[i] ?? '');
+      rmSync(path);
+      symlinkSync('/etc/passwd', path);
+      const result = await collect(scan, wanted, new MemoryStaging(), { bundleBytes: 2 ** 30, canMove: true });
+      scan.root.close();
+      expect(codeOf(result)).toBe('special-file');
+      rmSync(path);
+      writeFileSync(path, Buffer.alloc(bytesOf(i).length, 'x'));
+      expect(codeOf(await collected(bundle, wanted))).toBe('blob-missing');
+      writeFileSync(path, bytesOf(i));
+    }
+    expect((await collected(bundle, wanted)).ok).toBe(true);
   });
 });
 

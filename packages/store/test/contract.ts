@@ -187,6 +187,12 @@ function puttingMany(open: Open): void {
   });
 }
 
+/** One bit turned over. */
+function flipped(bytes: Buffer, at: number): Buffer {
+  bytes.writeUInt8(bytes.readUInt8(at) ^ 1, at);
+  return bytes;
+}
+
 function puttingPacks(open: Open): void {
   describe('putPacks', () => {
     it('stores the blobs of each, some of them there already, and leaves the files', async () => {
@@ -225,7 +231,8 @@ function puttingPacks(open: Open): void {
     });
 
     it.each<[string, (bytes: Buffer) => Uint8Array]>([
-      ['whose bytes are not what its digest says', (bytes) => bytes.fill(1, 600, 601)],
+      ['whose bytes are not what its digest says', (bytes) => flipped(bytes, bytes.indexOf(blobOf(9, 9).bytes))],
+      ['that is none where it was one', (bytes) => flipped(bytes, 20)],
       ['of another size', (bytes) => bytes.subarray(0, -1)],
     ])('refuses one %s', async (_how, change) => {
       const { store, scratch, leftovers } = await open();
