@@ -63,6 +63,20 @@ describe('a pair over a simulated link', () => {
     expect(pair.arrived(order)).toBe(true);
   });
 
+  it('repair symbols alone make up for a poor pass, also in a later session, at a fraction of its airtime', () => {
+    const pair = new Pair({ seed: 5, faults: { ...CLEAN, loss: 0.15 } });
+    const order = pair.order([3_000_000]);
+    pair.sender.submit(order);
+    pair.run();
+    expect(pair.arrived(order)).toBe(false);
+    const { sent } = pair.link.counts;
+    pair.restartSender(1001);
+    for (const pass of [1, 2, 3]) pair.sender.submit({ ...order, pass, kind: 'top-up' });
+    pair.run();
+    expect(pair.arrived(order)).toBe(true);
+    expect(pair.link.counts.sent - sent).toBeLessThan(0.4 * sent);
+  });
+
   it('a later session fills the holes of an earlier one', () => {
     const pair = new Pair({ seed: 4, faults: { ...CLEAN, loss: 0.3 } });
     const order = pair.order([2_000_000]);
