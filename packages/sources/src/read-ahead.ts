@@ -19,7 +19,8 @@ export interface ToReader {
 /** The files end to end, each with its length and digest; undefined where one of them could not be read as it should be. */
 export interface FromReader {
   readonly chunk: number;
-  readonly read: { readonly bytes: ArrayBuffer; readonly lengths: Uint32Array; readonly digests: readonly Digest[] } | undefined;
+  readonly read:
+    { readonly bytes: ArrayBuffer; readonly lengths: Uint32Array; readonly digests: readonly Digest[] } | undefined;
 }
 
 /** From so many files on a second thread pays. */
