@@ -26,19 +26,20 @@ export interface ContentsParts {
 /** The content blobs of a bundle: every object hashed, packs opened, each blob at its place. */
 export class Contents {
   readonly places: ReadonlyMap<Digest, BlobPlace>;
-  readonly #store: BlobStore;
+  readonly #parts: ContentsParts;
 
-  private constructor(places: ReadonlyMap<Digest, BlobPlace>, store: BlobStore) {
+  private constructor(places: ReadonlyMap<Digest, BlobPlace>, parts: ContentsParts) {
     this.places = places;
-    this.#store = store;
+    this.#parts = parts;
   }
 
   /** Has every spooled object hashed, if it is not yet. Refuses a pack that is none, or whose members are not what their names say. */
   static async open(
     objects: readonly TransportObject[],
     spooled: (digest: Digest) => SpooledObject | undefined,
-    { store, checks }: ContentsParts,
+    parts: ContentsParts,
   ): Promise<Result<Opened>> {
+    const { store, checks } = parts;
     const places = new Map<Digest, BlobPlace>();
     const bad: SpooledObject[] = [];
     for (const { digest, size, contentType } of objects) {
@@ -66,19 +67,25 @@ export class Contents {
       }
     }
     if (bad.length > 0) return ok({ type: 'again', bad });
-    return ok({ type: 'contents', contents: new Contents(places, store) });
+    return ok({ type: 'contents', contents: new Contents(places, parts) });
   }
 
   /** The bytes of one blob of at most `limit` bytes; undefined when the bundle does not bring it, or it is larger. */
   async read(digest: Digest, limit: number): Promise<Uint8Array | undefined> {
     const place = this.places.get(digest);
     if (place === undefined || place.size > limit) return undefined;
-    if (place.type === 'stored') return this.#store.readVerified(digest, limit);
+    if (place.type === 'stored') return this.#parts.store.readVerified(digest, limit);
     const { path } = place.object;
     const bytes =
       place.type === 'file' ? await readSpooled(path) : await readSpooledPart(path, place.offset, place.size);
     if (`sha256:${createHash('sha256').update(bytes).digest('hex')}` === digest) return bytes;
+    this.doubt();
     throw spoolChanged(place.object);
+  }
+
+  /** What lies in the spool is not what it was when it was hashed, and its stamp did not tell: all of it is hashed anew. */
+  doubt(): void {
+    for (const place of this.places.values()) if (place.type !== 'stored') this.#parts.checks.drop(place.object);
   }
 }
 

@@ -8,15 +8,24 @@ const PIECE_BYTES = 2 ** 20;
  * crash is harmless. The ledger's transaction, which makes it count, is the caller's.
  */
 export async function storeBundle(bundle: VerifiedBundle, store: BlobStore): Promise<void> {
-  const { places } = bundle.contents;
+  try {
+    await storeContents(bundle, store);
+  } catch (error) {
+    // Tried again with the same hashes it would fail for ever.
+    if ((error as { readonly code?: unknown }).code === 'store-digest-mismatch') bundle.contents.doubt();
+    throw error;
+  }
+  const { release, transport } = bundle;
+  await store.put(release.digest, release.envelope.length, pieces(release.envelope));
+  await store.put(transport.id, transport.envelope.length, pieces(transport.envelope));
+}
+
+async function storeContents({ contents: { places } }: VerifiedBundle, store: BlobStore): Promise<void> {
   const packs = new Set(places.values().flatMap((place) => (place.type === 'pack' ? [place.object] : [])));
   await store.putPacks([...packs].map(({ digest, size, path }) => ({ digest, size, path })));
   for (const [digest, place] of places) {
     if (place.type === 'file') await store.adopt(digest, place.size, place.object.path);
   }
-  const { release, transport } = bundle;
-  await store.put(release.digest, release.envelope.length, pieces(release.envelope));
-  await store.put(transport.id, transport.envelope.length, pieces(transport.envelope));
 }
 
 /** In pieces: a large one is hashed between the turns of others. */

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { utimesSync, writeFileSync } from 'node:fs';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { seal } from './bundles.ts';
 import { Receiver } from './receiver.ts';
 
@@ -28,3 +28,35 @@ it('a release in which a bit turned over while it waited for its bundle is wante
   await receiver.settled();
   expect(receiver.state(bundle.id)).toBe('published');
 });
+
+it(
+  'a pack in which a bit turned over after it was hashed is hashed anew, and wanted again',
+  { timeout: 20_000 },
+  async () => {
+    const { transport, release, objects, id } = seal({ sequence: 1, blobs: [randomBytes(2000)] });
+    const [pack] = objects as [(typeof objects)[number]];
+    const rotten = Buffer.from(pack.bytes);
+    rotten[600]! ^= 1;
+    const files = { rot: '', path: '' };
+    const script = 'if [ -f "$1" ]; then cp "$1" "$2" && touch -d @1000 "$2" && rm "$1"; fi';
+    // A gate has its say after all was hashed and before anything is stored: so long the bit waits. The disk does not tell.
+    const command: string[] = ['sh', '-c', script, 'sh'];
+    const receiver = await Receiver.open({ gates: [{ name: 'slow', command, timeoutMs: 10_000 }] });
+    const object = receiver.named(pack);
+    Object.assign(files, { rot: `${receiver.dir}/rotten`, path: object.path });
+    command.push(files.rot, files.path);
+    writeFileSync(files.rot, rotten);
+    writeFileSync(object.path, pack.bytes);
+    utimesSync(object.path, 1000, 1000);
+    for (const piece of [transport, release]) await receiver.arrive(piece);
+    await receiver.pipeline.object(object);
+    await vi.waitFor(() => expect(receiver.told(pack.digest).at(-1)).toBe('forget'), {
+      timeout: 15_000,
+      interval: 100,
+    });
+    expect(receiver.state(id)).toBe('receiving');
+    await receiver.arrive(pack);
+    await receiver.settled();
+    expect(receiver.state(id)).toBe('published');
+  },
+);
