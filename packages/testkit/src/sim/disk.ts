@@ -184,6 +184,12 @@ export class Disk {
     else this.#syncNames(node);
   }
 
+  /** Names of a directory are durable, without a call that could fail: what SQLite does with its journal beside a database. */
+  settle(parts: readonly string[]): void {
+    const node = this.find(parts);
+    if (node?.kind === 'directory') this.#syncNames(node);
+  }
+
   /** syncfs(2). */
   syncAll(): void {
     this.#walk(this.root, (node) => {

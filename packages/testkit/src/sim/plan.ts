@@ -27,6 +27,8 @@ export interface Plan {
   readonly powerLosses: readonly { readonly at: number; readonly machine: 'staging' | 'isolated' }[];
   /** Probability that a call of file system or database is the last of its process. */
   readonly strike: number;
+  /** How much likelier it is in link, which calls the disk more often than all others. */
+  readonly strikeLink: number;
   /** Share of the strikes that cost the whole machine its power. */
   readonly power: number;
   readonly tears: boolean;
@@ -139,6 +141,7 @@ export function makePlan(seed: number): Plan {
     kills: draw.maybe(6, () => ({ at: draw.moment(), process: draw.pick(PROCESSES) })),
     powerLosses: powerful ? draw.some(3, () => ({ at: draw.moment(), machine: draw.pick(MACHINES) })) : [],
     strike: draw.has() ? 10 ** draw.between(-3.3, -1.7) : 0,
+    strikeLink: draw.pick([0.25, 1, 4]),
     power: powerful ? draw.between(0, 1) : 0,
     tears: random.chance(0.8),
     oneDisk: random.chance(0.6),
@@ -185,7 +188,7 @@ function settingsOf(draw: Draw): Settings {
     symbolBytes: draw.pick([256, 384, 512]),
     maxBlock,
     repair: 1 + random.below(Math.max(1, maxBlock >>> 1)),
-    rate: draw.pick([1e6, 3e6, 2e7]),
+    rate: draw.pick([3e5, 1e6, 3e6, 2e7]),
     passes: 1 + random.below(4),
     gapMs: 200 + random.below(3000),
     gmac: random.chance(0.5),
@@ -193,7 +196,8 @@ function settingsOf(draw: Draw): Settings {
     blockBytes: draw.pick([2 ** 18, 2 ** 20]),
     unsignedBytesHeld: draw.pick([16_384, 65_536, 2 ** 20]),
     spoolBytes: draw.pick([2 ** 19, 2 ** 22]),
-    queueBytes: draw.pick([32_768, 2 ** 20]),
+    // No less than the largest object: what comes at once finds room, as with the least that the configuration takes.
+    queueBytes: draw.pick([2 ** 17, 2 ** 20]),
   };
 }
 
@@ -202,6 +206,8 @@ function inputsOf(draw: Draw, { channels }: Settings, troubleNs: number): InputP
   return Array.from({ length: 1 + random.below(4) }, (_, i) => {
     const channel = draw.pick(channels);
     const sizes = draw.some(4, () => Math.floor(2 ** draw.between(0, 12.5)));
+    // One that takes longer than the spool waits with its maps.
+    if (random.chance(0.15)) sizes.push(20_000 + random.below(30_000));
     const paths = random.chance(0.5) ? [`${channel}/current`] : [];
     const evil = random.chance(0.15) ? draw.pick(EVILS) : undefined;
     const at = i === 0 ? 0 : random.unit() * troubleNs * 0.8;

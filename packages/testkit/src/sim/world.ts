@@ -262,7 +262,9 @@ export class World {
 
   #strikes(process: Process): boolean {
     return (
-      !this.calm && process.alive && this.kernel.random.chance(this.plan.strike / (process.name === 'link' ? 4 : 1))
+      !this.calm &&
+      process.alive &&
+      this.kernel.random.chance(this.plan.strike * (process.name === 'link' ? this.plan.strikeLink : 1))
     );
   }
 

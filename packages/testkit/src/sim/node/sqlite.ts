@@ -2,6 +2,7 @@
 // which is what WAL with synchronous=FULL gives on a disk that keeps its word.
 import { DatabaseSync as RealDatabase, type StatementSync } from 'node:sqlite';
 import { Crash, kernel, type Process, self } from '../kernel.ts';
+import { mounts } from '../mounts.ts';
 
 export interface DatabasePolicy {
   /** An error of SQLite for this transaction, as a number of sqlite.org/rescode.html. */
@@ -102,14 +103,19 @@ export class DatabaseSync {
     }
     if (!ends || !policy.strikes(process)) {
       this.#real.exec(sql);
+      if (ends) this.#settle();
       return;
     }
-    this.#real.exec(kernel().random.chance(0.5) ? 'COMMIT' : 'ROLLBACK');
+    const reached = kernel().random.chance(0.5);
+    this.#real.exec(reached ? 'COMMIT' : 'ROLLBACK');
+    if (reached) this.#settle();
     policy.strike(process);
     throw new Crash();
   }
 
-  get path(): string {
-    return this.#path;
+  /** SQLite syncs the directory of its journal, and with it the name of the database, if it has a file here. */
+  #settle(): void {
+    const { disk, parts } = mounts().place(this.#path);
+    disk.settle(parts.slice(0, -1));
   }
 }
