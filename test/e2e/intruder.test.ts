@@ -65,7 +65,7 @@ describe.skipIf(absent !== undefined)(
     /** Everything at both sites, among the files and in the store of the isolated side, by path and digest. */
     const isolated = (): ReadonlyMap<string, string> => {
       const found = new Map<string, string>();
-      for (const place of ['files', 'store/blobs', 'harbor-a', 'harbor-b']) {
+      for (const place of ['files', 'store/blobs', 'store/packs', 'harbor-a', 'harbor-b']) {
         for (const entry of readdirSync(join(dir, place), { recursive: true, withFileTypes: true })) {
           const path = join(entry.parentPath, entry.name);
           if (entry.isFile()) found.set(path, digestOf(readFileSync(path)));
