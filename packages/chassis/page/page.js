@@ -111,15 +111,16 @@ function draw(id, values, what) {
 function showRates({ rates, side }) {
   const { carried, lost, lostShare, unit, stepSeconds } = rates;
   const minutes = Math.max(1, Math.round((carried.length * stepSeconds) / 60));
+  const span = minutes === 1 ? 'minute' : `${minutes} minutes`;
   say('rates-now', carried.length === 0 ? 'no figures yet' : amount(carried.at(-1) ?? 0, unit));
-  const most = `at most ${amount(Math.max(0, ...carried), unit)} in the last ${minutes} min`;
+  const most = `at most ${amount(Math.max(0, ...carried), unit)} in the last ${span}`;
   say('carried-text', `${side === 'sender' ? 'left this host' : 'authentic datagrams'}; ${most}`);
   draw('carried', carried, `Throughput, ${most}`);
   show('lost-part', side === 'receiver');
   const sum = lost.reduce((total, each) => total + each, 0);
   say('lost-now', lost.length === 0 ? 'no figures yet' : `${amount(lost.at(-1) ?? 0, 'datagrams/s')}`);
   const share = lostShare === undefined ? '' : ` (${(lostShare * 100).toFixed(2)} %)`;
-  const told = `${sum} datagrams${share} lost in the last ${minutes} min; repair made up for them unless a bundle is missing`;
+  const told = `${sum} datagrams${share} lost in the last ${span}; repair made up for them unless a bundle is missing`;
   say('lost-text', told);
   draw('lost', lost, `Lost datagrams a second, ${told}`);
 }
@@ -162,11 +163,11 @@ function showMissing({ missing }) {
     const noun = count === 1 ? 'bundle' : 'bundles';
     const ask =
       command === ''
-        ? make('p', '', 'A later pass may bring them. Tickets are switched off here.')
+        ? make('p', '', 'A later pass may bring what is missing. Tickets are switched off here.')
         : make(
             'p',
             '',
-            'A later pass may bring them. To ask for them, make a ticket here: ',
+            'A later pass may bring what is missing. To ask for it, make a ticket here: ',
             make('code', '', command),
           );
     const title = make('p', 'what', `Channel ${channel}: ${count} ${noun} not here: ${sequences}`);
