@@ -1,14 +1,8 @@
+export type { BundleFilter } from './bundle-page.ts';
 export { type Migration, openDatabase, transaction } from './database.ts';
 export { type ChainCheck, EventChain, EVENTS_SCHEMA, type LedgerEvent } from './events.ts';
 export { ImporterLedger } from './importer.ts';
-export {
-  BUNDLE_STATES,
-  type BundleFilter,
-  type BundleRecord,
-  type BundleState,
-  type MissingBundle,
-  ReceiverLedger,
-} from './receiver.ts';
+export { BUNDLE_STATES, type BundleRecord, type BundleState, type MissingBundle, ReceiverLedger } from './receiver.ts';
 export {
   SEND_STATES,
   type SealedBundle,

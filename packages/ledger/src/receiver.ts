@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { type Digest, hostile, type HostileText } from '@sluice/ports';
+import { type BundleFilter, bundlePage } from './bundle-page.ts';
 import { type Migration, openDatabase, transaction } from './database.ts';
 import { EventChain, EVENTS_INDEX, EVENTS_SCHEMA } from './events.ts';
 
@@ -55,12 +56,6 @@ export interface MissingBundle {
   /** Name of its release, by the sender's word. */
   readonly name?: HostileText;
   readonly bytes?: number;
-}
-
-/** Which bundles are wanted of a list. */
-export interface BundleFilter {
-  readonly state?: string | undefined;
-  readonly channel?: string | undefined;
 }
 
 interface Row {
@@ -354,22 +349,9 @@ export class ReceiverLedger {
   list(
     limit: number,
     before?: number,
-    { state, channel }: BundleFilter = {},
+    filter?: BundleFilter,
   ): { readonly bundles: readonly BundleRecord[]; readonly next: number | undefined } {
-    const wanted = [
-      'number < :before',
-      ...(state === undefined ? [] : ['state = :state']),
-      ...(channel === undefined ? [] : ['channel = :channel']),
-    ];
-    const rows = this.#database
-      .prepare(`SELECT * FROM bundles WHERE ${wanted.join(' AND ')} ORDER BY number DESC LIMIT :limit`)
-      .all({
-        before: before ?? Number.MAX_SAFE_INTEGER,
-        limit,
-        ...(state === undefined ? {} : { state }),
-        ...(channel === undefined ? {} : { channel }),
-      }) as unknown as Row[];
-    return { bundles: rows.map(recordOf), next: rows.length === limit ? rows.at(-1)?.number : undefined };
+    return bundlePage(this.#database, recordOf, limit, before, filter);
   }
 
   #insert(bundle: Omit<Row, 'number' | 'first_seen' | 'changed'>): void {

@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { type Digest, hostile, type HostileText } from '@sluice/ports';
+import { type BundleFilter, bundlePage } from './bundle-page.ts';
 import { type Migration, openDatabase, transaction } from './database.ts';
 import { EventChain, EVENTS_INDEX, EVENTS_SCHEMA } from './events.ts';
 
@@ -281,23 +282,9 @@ export class SenderLedger {
   list(
     limit: number,
     before?: number,
-    { state, channel }: { readonly state?: string | undefined; readonly channel?: string | undefined } = {},
+    filter?: BundleFilter,
   ): { readonly bundles: readonly SealedBundle[]; readonly next: number | undefined } {
-    const wanted = [
-      'number < :before',
-      ...(state === undefined ? [] : ['state = :state']),
-      ...(channel === undefined ? [] : ['channel = :channel']),
-    ];
-    const rows = this.#database
-      .prepare(`SELECT * FROM bundles WHERE ${wanted.join(' AND ')} ORDER BY number DESC LIMIT :limit`)
-      .all({
-        before: before ?? Number.MAX_SAFE_INTEGER,
-        limit,
-        ...(state === undefined ? {} : { state }),
-        ...(channel === undefined ? {} : { channel }),
-      }) as unknown as Row[];
-    const next = rows.length === limit ? rows.at(-1)?.number : undefined;
-    return { bundles: rows.map(bundleOf), next };
+    return bundlePage(this.#database, bundleOf, limit, before, filter);
   }
 
   /** Inputs of sources that keep what they gave: taken once for each version. */
