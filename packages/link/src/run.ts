@@ -19,6 +19,7 @@ import { type LinkSource, openSource, RECEIVE_BYTES, unixDatagramSend } from '@s
 import { Announcer } from './announcer.ts';
 import { Arena } from '@sluice/wasm';
 import { linkConfig, type LinkConfig } from './config.ts';
+import { PauseWatch } from './pauses.ts';
 import { LinkPipeline } from './pipeline.ts';
 import { SessionFile } from './session-file.ts';
 
@@ -81,16 +82,18 @@ export async function runLink(configFile: string): Promise<void> {
   shutdown.add('receiver connection', () => connected.close());
   pipeline.start(source);
   shutdown.add('link socket', () => source.close());
+  const pauses = new PauseWatch();
   let turned = performance.now();
   const timer = setInterval(() => {
     turned = performance.now();
     pipeline.tick();
-    connected.send(statusMessage(pipeline, chunkLog, source));
+    connected.send(statusMessage(pipeline, chunkLog, source, pauses.worstMs));
     for (const message of progress(pipeline)) connected.send(message);
     announcer.tick();
   }, STATUS_MS);
   shutdown.add('status', () => {
     clearInterval(timer);
+    pauses[Symbol.dispose]();
   });
   startWatchdog(notifier, { progress: () => performance.now() - turned < STALL_MS });
   notifier.ready();
@@ -173,7 +176,12 @@ function connectReceiver(
   });
 }
 
-function statusMessage(pipeline: LinkPipeline, chunkLog: ChunkLog, source: LinkSource): LinkToReceiver {
+function statusMessage(
+  pipeline: LinkPipeline,
+  chunkLog: ChunkLog,
+  source: LinkSource,
+  worstPauseMs: number,
+): LinkToReceiver {
   const { machine, spool } = pipeline;
   const { counters } = machine;
   const log = chunkLog.state();
@@ -183,6 +191,7 @@ function statusMessage(pipeline: LinkPipeline, chunkLog: ChunkLog, source: LinkS
     numbers: {
       lost: machine.lost,
       kernelDrops: source.kernelDrops(),
+      worstPauseMs,
       blocks: counters.blocks,
       recoveredSymbols: counters.recoveredSymbols,
       evictedSymbols: counters.evictedSymbols,

@@ -42,6 +42,8 @@ export function addChecks(health: Health, parts: CheckParts): void {
       missingBundles(channel, parts),
     ]),
     fecMargin(parts),
+    receiveBuffer(link),
+    kernelDrops(link),
     queueAge(parts),
     ...(parts.cveChannels.length === 0 ? [] : [cveDatabase(parts)]),
     ...parts.disks.map(([what, path]) => diskCheck(what, path, parts.limits.diskFree)),
@@ -124,6 +126,30 @@ const fecMargin = ({ link, limits }: CheckParts): HealthCheck => ({
     const seen = { observedValue: tight, observedUnit: 'symbols', threshold: limits.marginSymbols };
     const output = 'blocks are whole by a hair; find what loses datagrams, or send more repair';
     return tight > limits.marginSymbols ? { status: 'pass', ...seen } : { status: 'warn', ...seen, output };
+  },
+});
+
+/** The socket must hold what comes while link does something else. */
+const receiveBuffer = (link: LinkState): HealthCheck => ({
+  name: 'link:receive-buffer',
+  check: () => {
+    const buffer = link.receiveBuffer;
+    if (buffer === undefined) return { status: 'pass' };
+    const { bytes, wanted } = buffer;
+    const seen = { observedValue: bytes, observedUnit: 'bytes', threshold: wanted };
+    const output = `at the rates of late a pause of link like the longest of late wants ${String(wanted)} bytes; raise ReceiveBuffer= of sluice-link.socket (or listen.receiveBuffer and net.core.rmem_max)`;
+    return bytes >= wanted ? { status: 'pass', ...seen } : { status: 'warn', ...seen, output };
+  },
+});
+
+const kernelDrops = (link: LinkState): HealthCheck => ({
+  name: 'link:kernel-drops',
+  check: () => {
+    const drops = link.numbers.kernelDrops ?? 0;
+    const seen = { observedValue: drops, observedUnit: 'receives', threshold: 0 };
+    const output =
+      'the kernel had no room for what came, since link started: a larger receive buffer, or a lower rate at the sender';
+    return drops === 0 ? { status: 'pass', ...seen } : { status: 'warn', ...seen, output };
   },
 });
 

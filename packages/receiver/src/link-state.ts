@@ -13,6 +13,9 @@ const TIGHT_OBJECTS = 100;
 const HISTORY_STEPS = 300;
 /** Bytes on the fibre around an encoding symbol: ALC header 44, UDP 8, IPv4 20, Ethernet 38 with gap and preamble. */
 const AROUND_SYMBOL = 110;
+/** Bytes of socket buffer that the kernel counts for a datagram of one page or less, and for each byte of a longer one. */
+const KERNEL_DATAGRAM = 2304;
+const KERNEL_BYTE = 2;
 
 /** What link last said of itself and of the other side. Times are milliseconds of uptime. */
 export class LinkState {
@@ -88,6 +91,16 @@ export class LinkState {
   /** Symbols beyond need of the middle one of the latest objects that had to be repaired; undefined when there were too few. */
   get tightness(): number | undefined {
     return this.#tight.length < 5 ? undefined : this.#tight.toSorted((a, b) => a - b)[this.#tight.length >> 1];
+  }
+
+  /** Receive buffer that is there, and what the highest rate of late and link's longest pause of late want, bytes. */
+  get receiveBuffer(): { readonly bytes: number; readonly wanted: number } | undefined {
+    const bytes = this.#hello?.receiveBuffer;
+    if (bytes === undefined) return undefined;
+    const pause = this.numbers.worstPauseMs ?? 0;
+    const datagrams = (Math.max(0, ...this.#history.series(0)) * pause) / 1000;
+    const each = Math.max(KERNEL_DATAGRAM, ((this.#symbolBytes ?? 0) + AROUND_SYMBOL) * KERNEL_BYTE);
+    return { bytes, wanted: Math.ceil(datagrams * each) };
   }
 
   get rates(): Rates {

@@ -118,6 +118,47 @@ describe('the FEC margin', () => {
   });
 });
 
+describe('the receive buffer', () => {
+  const told = (worstPauseMs: number, accepted: number, kernelDrops = 0): void => {
+    link.status({
+      type: 'status',
+      tsi: 1,
+      numbers: { worstPauseMs, kernelDrops },
+      verdicts: { accepted },
+      stageNs: {},
+    });
+    vi.advanceTimersByTime(1000);
+  };
+
+  it('must hold what comes at the highest rate while link pauses, 2304 bytes a datagram', async () => {
+    expect((await check('link:receive-buffer')).status).toBe('pass');
+    link.hello({ type: 'hello', protocol: 1, tsi: 1, io: 'native', receiveBuffer: 2_304_000 });
+    told(100, 0);
+    told(100, 10_000);
+    told(100, 12_000);
+    expect(await check('link:receive-buffer')).toMatchObject({ status: 'pass', threshold: 2_304_000 });
+    told(101, 12_000);
+    const found = await check('link:receive-buffer');
+    expect(found).toMatchObject({ status: 'warn', observedValue: 2_304_000, threshold: 2_327_040 });
+    expect(found.output).toContain('ReceiveBuffer=');
+  });
+
+  it('holds longer datagrams in more memory', async () => {
+    link.hello({ type: 'hello', protocol: 1, tsi: 1, io: 'native', receiveBuffer: 2_304_000 });
+    link.object('1-2-8896-4');
+    told(100, 0);
+    told(100, 10_000);
+    expect(await check('link:receive-buffer')).toMatchObject({ status: 'warn', threshold: 1000 * 2 * 9006 });
+  });
+
+  it('is too small, or link too slow, where the kernel has dropped anything', async () => {
+    told(0, 0);
+    expect((await check('link:kernel-drops')).status).toBe('pass');
+    told(0, 0, 3);
+    expect(await check('link:kernel-drops')).toMatchObject({ status: 'warn', observedValue: 3 });
+  });
+});
+
 describe('ages', () => {
   it('of the queue: a published bundle that waits too long', async () => {
     expect(await check('queue:age')).toMatchObject({ status: 'pass', observedValue: 0, threshold: 3600 });
