@@ -6,7 +6,7 @@ const STEP_MS = 10;
 const REMEMBERED_MS = 60_000;
 
 /** The longest time in the last minute or two in which this thread received nothing, because it did something else or was not run. */
-export class PauseWatch implements Disposable {
+export class PauseWatch {
   readonly #delay = monitorEventLoopDelay({ resolution: STEP_MS });
   #since = performance.now();
   #before = 0;
@@ -24,9 +24,5 @@ export class PauseWatch implements Disposable {
       this.#delay.reset();
     }
     return longest;
-  }
-
-  [Symbol.dispose](): void {
-    this.#delay.disable();
   }
 }

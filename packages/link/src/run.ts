@@ -39,7 +39,7 @@ export async function runLink(configFile: string): Promise<void> {
   const notifier = createNotifier(config.io === 'portable' ? {} : { send: unixDatagramSend });
   const shutdown = installShutdown({ logger, notifier });
   if (process.env.SLUICE_SUPERVISED === '1') endWithReceiver(shutdown);
-  const { arena, limits, source, tags } = await openLink(config, configFile);
+  const { arena, limits, source, tags, pauses } = await openLink(config, configFile);
   logger.info(
     { io: source.io, why: `${source.why}; ${tags.why}`, receiveBuffer: source.receiveBuffer() },
     'link socket open',
@@ -110,14 +110,14 @@ function endWithReceiver(shutdown: Shutdown): void {
   process.stdin.once('end', () => void shutdown.stop('the receiver that runs this process is gone'));
 }
 
-/** The arena, with the socket that receives into it and what checks tags in it. */
+/** The arena, with the socket that receives into it, what checks tags in it and what watches how late this thread is. */
 async function openLink(config: LinkConfig, configFile: string) {
   const limits = { ...config.limits, tois: config.limits.objects, fdtInstances: 64 };
   const arena = Arena.create(receiveArenaBytes(limits) + RECEIVE_BYTES);
   const memory = { bytes: arena.bytes, at: arena.take(RECEIVE_BYTES) };
   const source = await openSource(socketOf(config, configFile), config.io, memory);
   const tags = await openTagAccelerator(source.io);
-  return { arena, limits, source, tags };
+  return { arena, limits, source, tags, pauses: new PauseWatch() };
 }
 
 /** The socket handed in by systemd or the receiver; else one of our own. */

@@ -7,7 +7,7 @@ const block = (ms: number): void => {
 };
 
 it('knows the longest stretch in which the thread did something else, and forgets it in time', async () => {
-  using watch = new PauseWatch();
+  const watch = new PauseWatch();
   await setTimeout(30);
   block(400);
   await vi.waitFor(() => {
