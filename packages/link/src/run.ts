@@ -82,7 +82,6 @@ export async function runLink(configFile: string): Promise<void> {
   shutdown.add('receiver connection', () => connected.close());
   pipeline.start(source);
   shutdown.add('link socket', () => source.close());
-  const pauses = new PauseWatch();
   let turned = performance.now();
   const timer = setInterval(() => {
     turned = performance.now();
@@ -93,7 +92,6 @@ export async function runLink(configFile: string): Promise<void> {
   }, STATUS_MS);
   shutdown.add('status', () => {
     clearInterval(timer);
-    pauses[Symbol.dispose]();
   });
   startWatchdog(notifier, { progress: () => performance.now() - turned < STALL_MS });
   notifier.ready();
