@@ -19,6 +19,15 @@ const PROTOCOL = 15;
 const NOTADB = 26;
 const WORLD: readonly number[] = [BUSY, LOCKED, NOMEM, READONLY, IOERR, CANTOPEN, PROTOCOL];
 
+/** Why the last transaction that the disk failed did, until one is written again. */
+const faults = new WeakMap<DatabaseSync, OperationalError>();
+
+/** Why the ledger cannot be written, by its last try; undefined while it can. */
+export const faultOf = (database: DatabaseSync): OperationalError | undefined => faults.get(database);
+
+const changes = (database: DatabaseSync): number =>
+  Number(database.prepare('SELECT total_changes() AS n').get()?.n ?? 0);
+
 /** An error of disk or database, told as one of ours. Anything else is a mistake of ours and stays what it is. */
 function ledgerFault(cause: unknown): unknown {
   const { errcode, errstr = '' } = cause as { readonly errcode?: number; readonly errstr?: string };
@@ -80,14 +89,19 @@ function migrate(database: DatabaseSync, path: string, migrations: readonly Migr
  * @throws OperationalError `ledger-full`, `ledger-io`, `ledger-unreadable`
  */
 export function transaction<T>(database: DatabaseSync, work: () => T): T {
+  const before = faults.has(database) ? changes(database) : 0;
   try {
     database.exec('BEGIN IMMEDIATE');
     const result = work();
     database.exec('COMMIT');
+    // One that changed nothing wrote nothing, and says nothing about the disk.
+    if (faults.has(database) && changes(database) > before) faults.delete(database);
     return result;
   } catch (error) {
     // SQLite has already rolled back where the disk failed.
     if (database.isTransaction) database.exec('ROLLBACK');
-    throw ledgerFault(error);
+    const fault = ledgerFault(error);
+    if (fault !== error && fault instanceof OperationalError) faults.set(database, fault);
+    throw fault;
   }
 }

@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
-import { type Digest, hostile, type HostileText } from '@sluice/ports';
+import { type Digest, hostile, type HostileText, type OperationalError } from '@sluice/ports';
 import { type BundleFilter, bundlePage } from './bundle-page.ts';
-import { type Migration, openDatabase, transaction } from './database.ts';
+import { faultOf, type Migration, openDatabase, transaction } from './database.ts';
 import { EventChain, EVENTS_INDEX, EVENTS_SCHEMA } from './events.ts';
 
 /**
@@ -104,6 +104,11 @@ export class ReceiverLedger {
 
   close(): void {
     this.#database.close();
+  }
+
+  /** Why nothing can be written down, by the last try; undefined while it can. */
+  get fault(): OperationalError | undefined {
+    return faultOf(this.#database);
   }
 
   bundle(id: string): BundleRecord | undefined {

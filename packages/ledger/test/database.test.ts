@@ -134,8 +134,10 @@ describe.skipIf(!isRoot)(`on a full disk${isRoot ? '' : ': mounting needs root'}
   const dir = mkdtempSync(join(tmpdir(), 'sluice-ledger-full-'));
   if (isRoot) execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', dir]);
   const ledger = isRoot ? new ImporterLedger(join(dir, 'ledger.sqlite')) : undefined;
+  const receiver = isRoot ? new ReceiverLedger(join(dir, 'receiver.sqlite')) : undefined;
   afterAll(() => {
     ledger?.close();
+    receiver?.close();
     execFileSync('umount', [dir]);
     rmSync(dir, { recursive: true });
   });
@@ -143,6 +145,8 @@ describe.skipIf(!isRoot)(`on a full disk${isRoot ? '' : ': mounting needs root'}
   it('a ledger says so, keeps what it has, and goes on when there is room', () => {
     if (ledger === undefined) throw new Error('no ledger');
     let written = 0;
+    const announce = (sequence: number): string => codeOf(() => receiver?.announce('prod', sequence, null, 1));
+    expect(announce(1)).toBe('no error');
     const fill = (most: number): string =>
       codeOf(() => {
         for (; written < most; written += 1) ledger.recordImported(digest(String(written)), 'prod', written + 1);
@@ -150,8 +154,15 @@ describe.skipIf(!isRoot)(`on a full disk${isRoot ? '' : ': mounting needs root'}
     expect(fill(100_000)).toBe('ledger-full');
     expect(written).toBeGreaterThan(10);
     expect(ledger.events.verify()).toMatchObject({ ok: true, events: written });
+    for (let sequence = 2; announce(sequence) === 'no error'; sequence += 1) expect(receiver?.fault).toBeUndefined();
+    expect(receiver?.fault?.code).toBe('ledger-full');
     execFileSync('mount', ['-o', 'remount,size=8m', dir]);
     expect(fill(written + 100)).toBe('no error');
     expect(ledger.events.verify()).toMatchObject({ ok: true, events: written });
+    // What changes nothing is no proof that there is room.
+    expect(announce(0)).toBe('no error');
+    expect(receiver?.fault?.code).toBe('ledger-full');
+    expect(announce(1_000_000)).toBe('no error');
+    expect(receiver?.fault).toBeUndefined();
   });
 });

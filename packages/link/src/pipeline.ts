@@ -134,6 +134,10 @@ export class LinkPipeline {
     // A named state is told again while it lasts, once a second.
     this.#alarmed.clear();
     if (this.#unwritten !== undefined) this.#remember(this.#unwritten);
+    const { failure } = this.#parts.chunkLog.state();
+    if (failure === undefined) return;
+    const isFull = failure === 'ENOSPC' || failure === 'EDQUOT';
+    this.#alarm(isFull ? 'chunk-log-full' : 'chunk-log-io', `datagrams are received, and not recorded: ${failure}`);
   }
 
   /** Makes the session durable. A disk that does not take it is no reason to stop receiving: it is tried again. */

@@ -114,32 +114,37 @@ export class HandedSource implements DatagramSource {
 // Each makes a listener on standard output: one is enough.
 const logger = createJsonLogger('test', { level: 'fatal' });
 
+/** Ends of the datagrams in a chunk log. */
+const ENDS = { sourceAddress: '192.0.2.1', destinationAddress: '192.0.2.2' };
+
 /** A link without its sockets: spool and state in a directory, and what it told the receiver. */
 export class Link {
   readonly source = new HandedSource();
   readonly said: LinkToReceiver[] = [];
   readonly pipeline: LinkPipeline;
+  readonly chunkLog: ChunkLog;
 
-  constructor(directory: string, limits: Partial<SpoolLimits> = {}) {
+  constructor(directory: string, limits: Partial<SpoolLimits> = {}, mode: 'off' | 'full' = 'off') {
     const log = {
-      mode: 'off',
-      interfaces: [],
+      mode,
+      interfaces: [{ ...ENDS, name: 'link', sourcePort: 1, destinationPort: 1 }],
       section: { application: 'test' },
       fileBytes: 2 ** 20,
       fileAgeMs: 1000,
       totalBytes: 2 ** 21,
       bufferBytes: 2 ** 20,
       flushMs: 1000,
-      retryMs: 1000,
+      retryMs: 0,
     } as const;
     const clock = { wallMs: () => 0, upMs: () => 0 };
+    this.chunkLog = new ChunkLog(log, directoryStorage(`${directory}/log`), clock);
     this.pipeline = new LinkPipeline({
       keys: KEYS,
       limits: DEFAULT_LIMITS,
       spoolDirectory: `${directory}/spool`,
       spoolLimits: { ...LIMITS, ...limits },
       sessionFile: new SessionFile(`${directory}/state`),
-      chunkLog: new ChunkLog(log, directoryStorage(directory), clock),
+      chunkLog: this.chunkLog,
       logger,
       toReceiver: (message) => this.said.push(message),
     });

@@ -1,4 +1,4 @@
-import { readFileSync, renameSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { spoolKey } from '@sluice/transfer';
@@ -95,6 +95,28 @@ describe('from datagrams to files', () => {
       senderNtp: (1_800_000_000 + 2_208_988_800) % 2 ** 32,
       body: '{"v":1}',
     });
+  });
+});
+
+describe('a chunk log that cannot be written', () => {
+  it('is an alarm once a second while it lasts, and stops nothing', async () => {
+    const directory = scratch();
+    const link = new Link(directory, {}, 'full');
+    const codes = (): string[] => link.said.flatMap((message) => (message.type === 'alarm' ? [message.code] : []));
+    link.pipeline.tick();
+    expect(codes()).toEqual([]);
+    const feed = new Feed(SESSION);
+    // There is no such directory.
+    link.source.give(feed.pass(feed.order([STATEMENT], [])));
+    await link.chunkLog.flush();
+    for (let i = 0; i < 2; i += 1) link.pipeline.tick();
+    expect(codes()).toEqual(['chunk-log-io', 'chunk-log-io']);
+    await until(() => link.objects.length === 1);
+    mkdirSync(join(directory, 'log'));
+    await link.chunkLog.flush();
+    link.pipeline.tick();
+    expect(codes()).toHaveLength(2);
+    await link.chunkLog.close();
   });
 });
 

@@ -122,7 +122,14 @@ export class OperationalError extends Error {
 }
 
 /** Named states that link tells the receiver of. */
-export const LINK_ALARMS = ['epoch-went-back', 'spool-full', 'spool-io', 'session-unwritten'] as const;
+export const LINK_ALARMS = [
+  'epoch-went-back',
+  'spool-full',
+  'spool-io',
+  'session-unwritten',
+  'chunk-log-full',
+  'chunk-log-io',
+] as const;
 export type LinkAlarm = (typeof LINK_ALARMS)[number];
 
 /** What the receiver finds wrong with the queue, or with what the importers say. */

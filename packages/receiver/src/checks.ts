@@ -1,9 +1,10 @@
 import { diskCheck, duration, type Health, type HealthCheck } from '@sluice/chassis';
 import type { ReceiverLedger } from '@sluice/ledger';
 import type { ImportQueue } from '@sluice/queue';
-import { terminalText } from '@sluice/ports';
+import { type LinkAlarm, terminalText } from '@sluice/ports';
 import type { LinkState } from './link-state.ts';
 import type { MissingBundles } from './missing.ts';
+import type { ReceiverPipeline } from './pipeline.ts';
 
 export interface CheckParts {
   readonly ledger: ReceiverLedger;
@@ -11,6 +12,7 @@ export interface CheckParts {
   readonly queue: ImportQueue;
   readonly channels: readonly string[];
   readonly missing: MissingBundles;
+  readonly pipeline: Pick<ReceiverPipeline, 'held'>;
   readonly quietAfterMs: number;
   readonly limits: CheckLimits;
   /** Directories whose disk is watched: what they are for, and where. */
@@ -29,12 +31,18 @@ export interface CheckLimits {
 
 /** link tells how it is every second; this much silence means that it does not run, or hangs. */
 export const LINK_SILENT_MS = 5000;
+/** An alarm of link is raised again while it lasts, where datagrams come; this much later it is over. */
+const ALARM_LASTS_MS = 10_000;
 
 /** The health checks of the receiver. The link being down is no reason to restart us, nor to say that we are not ready. */
 export function addChecks(health: Health, parts: CheckParts): void {
   const { ledger, link, queue } = parts;
   const checks = [
     linkProcess(link),
+    linkDisk('spool', ['spool-full', 'spool-io'], 'fail', link),
+    linkDisk('chunk-log', ['chunk-log-full', 'chunk-log-io'], 'warn', link),
+    held(parts),
+    ledgerWrites(ledger),
     anythingFresh(parts),
     ...parts.channels.flatMap((channel) => [
       linkFreshness(channel, parts),
@@ -65,6 +73,43 @@ const linkProcess = (link: LinkState): HealthCheck => ({
     return silent > LINK_SILENT_MS
       ? { status: 'fail', ...seen, output: 'link has gone silent; look at its log' }
       : { status: 'pass', ...seen };
+  },
+});
+
+/** A disk of link. Reception goes on; without the chunk log nothing is lost, without the spool a later pass must bring it again. */
+const linkDisk = (
+  what: 'spool' | 'chunk-log',
+  codes: readonly LinkAlarm[],
+  status: 'warn' | 'fail',
+  link: LinkState,
+): HealthCheck => ({
+  name: `link:${what}`,
+  gates: 'ready',
+  check: () => {
+    const alarm = link.alarms.find(({ code, ageMs }) => codes.some((each) => each === code) && ageMs < ALARM_LASTS_MS);
+    return alarm === undefined ? { status: 'pass' } : { status, output: `${alarm.code}: ${alarm.detail}` };
+  },
+});
+
+/** Verified or not, what a full or failing disk or store holds up; it is tried again by itself. */
+const held = ({ pipeline }: CheckParts): HealthCheck => ({
+  name: 'bundles:held',
+  gates: 'ready',
+  check: () => {
+    const [first] = pipeline.held;
+    const seen = { observedValue: pipeline.held.length, observedUnit: 'steps', threshold: 0 };
+    return first === undefined
+      ? { status: 'pass', ...seen }
+      : { status: 'warn', ...seen, output: `${first.code}: ${first.detail}` };
+  },
+});
+
+const ledgerWrites = (ledger: ReceiverLedger): HealthCheck => ({
+  name: 'ledger:writes',
+  gates: 'ready',
+  check: () => {
+    const { fault } = ledger;
+    return fault === undefined ? { status: 'pass' } : { status: 'fail', output: `${fault.code}: ${fault.message}` };
   },
 });
 

@@ -1,6 +1,6 @@
 import type { Logger } from '@sluice/base';
 import type { ReceiverLedger } from '@sluice/ledger';
-import type { LinkToReceiver } from '@sluice/ports';
+import { type LinkToReceiver, OperationalError } from '@sluice/ports';
 import { parseHeartbeat } from './heartbeat.ts';
 import type { Histories } from './history.ts';
 import type { LinkState } from './link-state.ts';
@@ -20,8 +20,21 @@ export interface HearParts {
   readonly onMargin?: (symbols: number) => void;
 }
 
-/** What the receiver does about each message of link. */
-export async function hear(
+/**
+ * What the receiver does about each message of link. What cannot be written down is let go: heartbeats and histories come
+ * again, whole objects are named again, and check `ledger:writes` says it.
+ */
+export async function hear(message: LinkToReceiver, parts: HearParts): Promise<void> {
+  const isNew = parts.ledger.fault === undefined;
+  try {
+    await obey(message, parts);
+  } catch (error) {
+    if (!(error instanceof OperationalError)) throw error;
+    if (isNew) parts.logger.error({ code: error.code, err: error }, 'what link says cannot be written down');
+  }
+}
+
+async function obey(
   message: LinkToReceiver,
   { pipeline, histories, missing, ledger, link, logger, channels, onMargin }: HearParts,
 ): Promise<void> {

@@ -56,7 +56,13 @@ export class Outbox {
       this.#alarm('receipt-forged', { job: jobId }, 'a job of a bundle that was never published ended in the queue');
       return;
     }
-    this.#take(bundle, receipt);
+    try {
+      this.#take(bundle, receipt);
+    } catch (error) {
+      // The next look finds the receipt in the queue still.
+      if (!(error instanceof OperationalError)) throw error;
+      this.#parts.logger.warn({ bundle, code: error.code, err: error }, 'a receipt could not be written down yet');
+    }
   }
 
   async #rounds(): Promise<void> {

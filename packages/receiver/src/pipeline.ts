@@ -49,6 +49,8 @@ export class ReceiverPipeline {
   readonly #parts: PipelineParts;
   readonly #inventory = new Inventory();
   readonly #open = new OpenBundles();
+  /** Steps that failed and wait for another try, by what they are about: why. */
+  readonly #held = new Map<string, { readonly code: string; readonly detail: string }>();
   /** Statements are judged one after the other, bundles too; a large bundle does not hold up statements. */
   readonly #statements: Turns;
   readonly #bundles: Turns;
@@ -62,6 +64,11 @@ export class ReceiverPipeline {
   /** Bundles under way. */
   get open(): readonly UnderWay[] {
     return [...this.#open].map(underWay);
+  }
+
+  /** What cannot go on for want of disk or store, and why. */
+  get held(): readonly { readonly code: string; readonly detail: string }[] {
+    return [...this.#held.values()];
   }
 
   /** Link connected anew: what it has, it says again. A link that was started anew knows of no leave that was given. */
@@ -254,12 +261,15 @@ export class ReceiverPipeline {
 
   /** Runs a step; where the world fails (store, disk) it says so, and the step is tried again later. */
   async #tried(about: SpooledObject | Digest, step: () => Promise<void>): Promise<boolean> {
+    const what = typeof about === 'string' ? about : `${about.channel}/${about.digest}`;
     try {
       await step();
+      this.#held.delete(what);
       return true;
     } catch (error) {
-      const { code } = error as { readonly code?: unknown };
+      const { code, message } = error as Partial<NodeJS.ErrnoException>;
       if (typeof code !== 'string') throw error;
+      this.#held.set(what, { code, detail: message ?? '' });
       const name = typeof about === 'string' ? { bundle: about } : { object: about.digest, channel: about.channel };
       this.#parts.logger.error({ ...name, code, err: error }, 'a step failed and will be tried again');
       return false;

@@ -1,5 +1,6 @@
 import { createHealth, type CheckResult, type Health, Pace } from '@sluice/chassis';
 import { ReceiverLedger } from '@sluice/ledger';
+import { OperationalError } from '@sluice/ports';
 import type { ImportQueue } from '@sluice/queue';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createJsonLogger } from '@sluice/base';
@@ -19,12 +20,14 @@ let ledger: ReceiverLedger;
 let link: LinkState;
 let health: Health;
 let parts: AnswerParts;
+let held: { code: string; detail: string }[];
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['performance', 'Date'] });
   vi.setSystemTime(1_800_000_000_000);
   ledger = new ReceiverLedger(':memory:');
   link = new LinkState();
+  held = [];
   health = createHealth({ description: 'test' });
   parts = {
     ledger,
@@ -37,7 +40,7 @@ beforeEach(() => {
     disks: [['state', '/']],
     cveChannels: ['prod'],
     outbox: { unavailable: false },
-    pipeline: { open: [] },
+    pipeline: { open: [], held },
     config: {},
   } as unknown as AnswerParts;
   addChecks(health, parts);
@@ -156,6 +159,38 @@ describe('the receive buffer', () => {
     expect((await check('link:kernel-drops')).status).toBe('pass');
     told(0, 0, 3);
     expect(await check('link:kernel-drops')).toMatchObject({ status: 'warn', observedValue: 3 });
+  });
+});
+
+describe('disks', () => {
+  const ready = async (): Promise<string> => (await health.ready()).status;
+
+  it('of link are named while their alarms come, the spool as a failure, the chunk log as a warning', async () => {
+    link.status(status(1));
+    expect(await ready()).toBe('pass');
+    link.alarm('chunk-log-full', 'not recorded');
+    expect(await check('link:chunk-log')).toMatchObject({ status: 'warn', output: 'chunk-log-full: not recorded' });
+    expect(await ready()).toBe('warn');
+    link.alarm('spool-io', 'EIO');
+    expect(await check('link:spool')).toMatchObject({ status: 'fail', output: 'spool-io: EIO' });
+    expect(await ready()).toBe('fail');
+    vi.advanceTimersByTime(QUIET + 1);
+    link.status(status(2));
+    expect(await ready()).toBe('pass');
+  });
+
+  it('of the store are named by what they hold up', async () => {
+    held.push({ code: 'store-full', detail: 'no room' });
+    expect(await check('bundles:held')).toMatchObject({
+      status: 'warn',
+      observedValue: 1,
+      output: 'store-full: no room',
+    });
+  });
+
+  it('of the ledger are named until something is written again', async () => {
+    vi.spyOn(ledger, 'fault', 'get').mockReturnValue(new OperationalError('ledger-io', 'look', { retryable: true }));
+    expect(await check('ledger:writes')).toMatchObject({ status: 'fail', output: 'ledger-io: look' });
   });
 });
 
