@@ -107,7 +107,7 @@ describe('relay', () => {
     for (let i = 0; i < 1000; i += 1) expected.take(Buffer.alloc(1452));
     while (received < expected.counts.forwarded) await once(receiver, 'message');
     relay.kill('SIGTERM');
-    expect(JSON.parse(String((await lines.next()).value))).toEqual({ ...expected.counts, refused: 0 });
+    expect(JSON.parse(String((await lines.next()).value))).toEqual({ ...expected.counts, dark: 0, refused: 0 });
     receiver.close();
   });
 });

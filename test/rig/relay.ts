@@ -1,6 +1,7 @@
-// A relay between two UDP ports of the loopback interface that loses, doubles, reorders and damages datagrams by a seed.
+// A relay from a UDP port of the loopback interface to another, or to that of a host, that loses, doubles, reorders and damages datagrams by a seed.
 //   node test/rig/relay.ts --listen PORT --to PORT [--loss 0.03] [--duplicate 0.01] [--reorder 0.02 --distance 100]
-//        [--corrupt 0.001] [--burst 0.00001 --burst-length 600] [--seed 7]
+//        [--corrupt 0.001] [--burst 0.00001 --burst-length 600] [--seed 7] [--host 127.0.0.1]
+//        [--dark 20 --dark-every 1000]   so many milliseconds in so many nothing passes
 // Prints "relay ready", and one JSON line of counts when it is told to stop.
 import { createSocket } from 'node:dgram';
 import { parseArgs } from 'node:util';
@@ -23,6 +24,9 @@ const { values } = parseArgs({
     burst: { type: 'string', default: '0' },
     'burst-length': { type: 'string', default: '100' },
     seed: { type: 'string', default: '1' },
+    host: { type: 'string', default: '127.0.0.1' },
+    dark: { type: 'string', default: '0' },
+    'dark-every': { type: 'string', default: '1000' },
   },
 });
 
@@ -58,9 +62,15 @@ const faults = new Faults(
   },
 );
 
+const darkMs = number('dark', 60_000);
+const darkEveryMs = number('dark-every', 600_000, 1);
+let dark = 0;
 let seen = 0;
 let quietTurns = 0;
-input.on('message', (datagram) => faults.take(datagram));
+input.on('message', (datagram) => {
+  if (performance.now() % darkEveryMs < darkMs) dark += 1;
+  else faults.take(datagram);
+});
 setInterval(() => {
   const { received } = faults.counts;
   quietTurns = received === seen ? quietTurns + 1 : 0;
@@ -68,7 +78,7 @@ setInterval(() => {
   if (quietTurns === QUIET_TURNS) faults.flush();
 }, QUIET_MS / QUIET_TURNS);
 
-output.connect(to, '127.0.0.1', () => {
+output.connect(to, values.host, () => {
   input.bind(number('listen', 65_535, 1), '127.0.0.1', () => {
     console.log('relay ready');
   });
@@ -79,7 +89,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     faults.flush();
     // The socket writes at once where it can; this comes after what could not.
     setImmediate(() => {
-      console.log(JSON.stringify({ ...faults.counts, refused }));
+      console.log(JSON.stringify({ ...faults.counts, dark, refused }));
       process.exit(0);
     });
   });

@@ -1,5 +1,5 @@
 import { execFile, execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { type Daemon, type DaemonConfigs, daemonConfigs } from './configs.ts';
@@ -63,6 +63,8 @@ export class World {
   readonly configs: DaemonConfigs;
   readonly #options: WorldOptions;
   readonly #programs = new Map<string, Program>();
+  /** How each program was started: its side and its words. */
+  readonly #words = new Map<string, readonly ['sender' | 'isolated', readonly string[]]>();
 
   private constructor(options: WorldOptions, ports: Ports) {
     this.dir = options.dir;
@@ -134,10 +136,22 @@ export class World {
   }
 
   #run(name: string, side: 'sender' | 'isolated', argv: readonly string[]): Program {
+    this.#words.set(name, [side, argv]);
     const wrapped = this.#options.on?.(side, argv) ?? argv;
     const program = new Program(name, wrapped, join(this.dir, 'logs', `${name}.log`));
     this.#programs.set(name, program);
     return program;
+  }
+
+  /** Starts a service once more that ran before. */
+  async again(name: string): Promise<void> {
+    const words = this.#words.get(name);
+    if (words === undefined) throw new Error(`${name} never ran`);
+    const { log } = this.program(name);
+    const from = readFileSync(log, 'utf8').length;
+    const program = this.#run(name, ...words);
+    const ready = name === 'redis' ? 'Ready to accept connections' : '"url"';
+    await until(`${name} to run again`, 30_000, () => program.output().slice(from).includes(ready) || undefined);
   }
 
   /** Redis, and both sites. */

@@ -1,0 +1,113 @@
+import { readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Random } from '../../packages/testkit/src/random.ts';
+import { type ChaosCase, must, mustEqual } from './case.ts';
+import { MIB } from './content.ts';
+import { fileBytes, openFiles, residentBytes, slope } from './procfs.ts';
+import { Rig } from './rig.ts';
+
+const SAMPLE_MS = 1000;
+/** Between bundles. */
+const PAUSE_MS = 700;
+const LARGEST = 24 * MIB;
+const DEADLINE_MS = 120_000;
+/** Of the whole time, the part that a line is fitted to: the rest is warming up. */
+const FITTED = 2 / 3;
+const RSS_MIB_PER_HOUR = 1;
+const FILES_PER_HOUR = 1;
+/** SQLite starts a write-ahead log over at 1,000 pages of 4 KiB; one that grows beyond is never started over. */
+const WAL_BYTES = 8 * MIB;
+/** Fewer samples than this say nothing about a slope. */
+const SAMPLES_LEAST = 600;
+
+interface Sample {
+  /** Hours since the beginning. */
+  readonly at: number;
+  readonly rss: number;
+  readonly files: number;
+  readonly wal: number;
+}
+
+/** Bundles of all sizes, files and images, for minutes; what is delivered is looked at and removed. */
+async function traffic(rig: Rig, isOver: () => boolean): Promise<number> {
+  const random = new Random(9);
+  let sent = 0;
+  while (!isOver()) {
+    const name = `soak-${String(sent)}`;
+    const bytes = Math.max(1, Math.floor(LARGEST ** random.unit()));
+    const isImage = random.chance(0.25);
+    const { sequence } = isImage ? rig.submitImage('soak', String(sent), [bytes, 1000]) : rig.submitFile(name, bytes);
+    await rig.world.bundle(sequence, ['imported'], DEADLINE_MS);
+    if (!isImage) must(rig.delivered(name), `${name} was not delivered as it was`);
+    for (const place of ['files', 'input']) {
+      for (const each of readdirSync(join(rig.dir, place))) rmSync(join(rig.dir, place, each), { recursive: true });
+    }
+    sent += 1;
+    await delay(PAUSE_MS);
+  }
+  return sent;
+}
+
+/** Memory, open files and write-ahead logs of each daemon, for as long as bundles come. */
+export const soak: ChaosCase = {
+  name: 'soak',
+  about: 'mixed bundles at loss for 30 minutes (--minutes): memory at most 1 MiB an hour, open files and WAL constant',
+  run: async (figures, { minutes }) => {
+    await using rig = await Rig.create({
+      name: 'soak',
+      lossPercent: 2,
+      tune: ({ sender }) => {
+        sender.link.rate = '200Mbit/s';
+        Object.assign(sender.carousel, { passes: 2, gap: '2s', timeToLive: 20 });
+      },
+    });
+    await rig.startAll();
+    const daemons = {
+      sender: [rig.world.program('sender').pid, 'sender'],
+      link: [rig.world.linkPid(), undefined],
+      receiver: [rig.world.program('receiver').pid, 'receiver'],
+      importer: [rig.world.program('importer').pid, 'importer'],
+    } as const;
+    const samples = new Map(Object.keys(daemons).map((name) => [name, [] as Sample[]]));
+    const started = performance.now();
+    const isOver = (): boolean => performance.now() - started > minutes * 60_000;
+    const watch = async (): Promise<void> => {
+      while (!isOver()) {
+        for (const [name, [pid, place]] of Object.entries(daemons)) {
+          const at = (performance.now() - started) / 3_600_000;
+          const wal = place === undefined ? 0 : fileBytes(join(rig.dir, place, 'ledger.sqlite-wal'));
+          samples.get(name)?.push({ at, rss: residentBytes(pid), files: openFiles(pid), wal });
+        }
+        await delay(SAMPLE_MS);
+      }
+    };
+    const [bundles] = await Promise.all([traffic(rig, isOver), watch()]);
+    figures.bundles = bundles;
+    figures.minutes = minutes;
+    mustEqual(rig.world.linkPid(), daemons.link[0], 'process of link');
+    const faults: string[] = [];
+    for (const [name, all] of samples) faults.push(...judged(name, all, figures));
+    must(faults.length === 0, faults.join('; '));
+  },
+};
+
+/** What of one daemon is not constant. */
+function judged(name: string, all: readonly Sample[], figures: Record<string, string | number | boolean>): string[] {
+  const from = Math.floor(all.length * (1 - FITTED));
+  const fitted = all.slice(from);
+  const perHour = (what: (sample: Sample) => number): number =>
+    slope(fitted.map((each) => ({ x: each.at, y: what(each) })));
+  const [rss, files] = [perHour(({ rss: bytes }) => bytes) / MIB, perHour((each) => each.files)];
+  const wal = Math.max(...all.map((each) => each.wal));
+  const middle = fitted[fitted.length >> 1];
+  figures[name] =
+    `${String(Math.round((middle?.rss ?? 0) / MIB))} MiB ${rss.toFixed(2)} an hour, ` +
+    `${String(middle?.files ?? 0)} files ${files.toFixed(2)} an hour, WAL at most ${String(Math.round(wal / 1024))} KiB`;
+  const enough = fitted.length >= SAMPLES_LEAST;
+  return [
+    ...(enough && rss > RSS_MIB_PER_HOUR ? [`memory of ${name} grows by ${rss.toFixed(2)} MiB an hour`] : []),
+    ...(enough && files > FILES_PER_HOUR ? [`open files of ${name} grow by ${files.toFixed(2)} an hour`] : []),
+    ...(wal > WAL_BYTES ? [`the write-ahead log of ${name} has ${String(wal)} bytes`] : []),
+  ];
+}
