@@ -74,7 +74,8 @@ export function httpFault(
 
 function addressesOf(name: string, interfaces: () => Interfaces): Interfaces[string] | string {
   try {
-    return interfaces()[name];
+    const all = interfaces();
+    return Object.hasOwn(all, name) ? all[name] : undefined;
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     return `the interfaces cannot be looked at (${why}); allow the unit AF_NETLINK in RestrictAddressFamilies.`;

@@ -115,6 +115,7 @@ describe('the configuration of the port', () => {
     [{ host: '192.0.2.1' }, 'without "tls"'],
     [{ host: '192.0.2.1', tls: TLS }, 'without "linkInterface"'],
     [{ host: '192.0.2.1', tls: TLS, linkInterface: 'eth7' }, 'no such interface'],
+    [{ host: '192.0.2.1', tls: TLS, linkInterface: 'constructor' }, 'no such interface'],
     [{ host: '192.0.2.9', tls: TLS, linkInterface: 'eth1' }, "on the link's interface eth1"],
     [{ host: '2001:db8::9', tls: TLS, linkInterface: 'eth1' }, "on the link's interface eth1"],
   ])('refuses %j', (http, why) => {
