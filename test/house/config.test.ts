@@ -173,6 +173,19 @@ const IN_A_CHANNEL: readonly (readonly [what: string, daemon: Daemon, broken: ()
         `importerKeyFiles[0] is wrong: the public key file ${key('gone.pem')} cannot be used (ENOENT); create it or mend its owner.`,
     ],
     [
+      'a ticket key that is not there',
+      'sender',
+      () => ({ channels: channel({ ticketKeyFiles: [key('gone.pem')] }) }),
+      () =>
+        `channels[0].ticketKeyFiles[0] is wrong: the public key file ${key('gone.pem')} cannot be used (ENOENT); create it or mend its owner.`,
+    ],
+    [
+      'a device without an end where a key belongs',
+      'receiver',
+      () => ({ importerKeyFiles: ['/dev/zero'] }),
+      () => 'importerKeyFiles[0] is wrong: the public key file /dev/zero cannot be used: it is no regular file.',
+    ],
+    [
       'a private key where a public one belongs',
       'importer',
       () => ({ channels: policy({ releaseKeyFiles: [key('release.key.pem')] }) }),

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { readKeyFile } from '@sluice/base';
 import { type ChannelPolicy, policyFault, type VerifyContext } from '@sluice/bundle';
 import { type BlobStore, OperationalError } from '@sluice/ports';
 import { openFsStore, openS3Store } from '@sluice/store';
@@ -22,19 +22,7 @@ export async function openStore(config: StoreConfig, stateDirectory: string): Pr
 }
 
 /** A public key file. @throws OperationalError `key-file`, naming the file */
-export function readVerifier(file: string): PublicKey {
-  try {
-    return loadVerifier(readFileSync(file, 'utf8'));
-  } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException;
-    const why =
-      cause instanceof OperationalError ? `: ${message}` : ` (${code ?? message}); create it or mend its owner`;
-    throw new OperationalError('key-file', `the public key file ${file} cannot be used${why}`, {
-      retryable: false,
-      cause,
-    });
-  }
-}
+export const readVerifier = (file: string): PublicKey => readKeyFile(file, loadVerifier);
 
 /** Policy and keys of a channel. */
 export type ChannelContext = Omit<VerifyContext, 'verifiers'> & { readonly verifiers: ReadonlyMap<string, PublicKey> };

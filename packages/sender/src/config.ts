@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import {
   array,
   bytes,
@@ -13,6 +12,7 @@ import {
   optional,
   path,
   rate,
+  readKeyFile,
   secretFile,
   string,
   union,
@@ -38,7 +38,7 @@ const s3Source = object('bundles put under an S3 prefix', {
 
 /** A public key, looked at while the configuration is loaded. */
 const ticketKey = checked(path('PEM file'), (file) => {
-  const what = faultOf(() => loadTicketVerifier(readFileSync(file, 'utf8')));
+  const what = faultOf(() => readKeyFile(file, loadTicketVerifier));
   return what === undefined ? undefined : `is wrong: ${what}`;
 });
 

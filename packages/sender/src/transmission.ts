@@ -1,6 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { makeTsi } from '@sluice/alc';
-import type { Logger, Shutdown } from '@sluice/base';
+import { type Logger, readKeyFile, type Shutdown } from '@sluice/base';
 import type { SealedBundle, SealedObject, SenderLedger } from '@sluice/ledger';
 import type { Digest } from '@sluice/ports';
 import type { PassKind, PassOrder, Schedule } from '@sluice/transfer';
@@ -92,7 +91,7 @@ export class Transmission {
       channels: new Map(
         config.channels.map(({ name, ticketKeyFiles }) => [
           name,
-          ticketKeyFiles.map((file) => loadTicketVerifier(readFileSync(file, 'utf8'))),
+          ticketKeyFiles.map((file) => readKeyFile(file, loadTicketVerifier)),
         ]),
       ),
       timeToLive: config.carousel.timeToLive,

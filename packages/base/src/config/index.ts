@@ -33,5 +33,6 @@ export {
   url,
 } from './values.ts';
 export type { NumberLimits, TextLimits } from './values.ts';
+export { KEY_FILE_BYTES_MAX, readKeyFile } from './key-file.ts';
 export { Secret, SECRET_BYTES_MAX, secretFile } from './secret.ts';
 export { CONFIG_BYTES_MAX, digestOfConfig, loadConfig, parseConfig } from './load.ts';
