@@ -10,6 +10,7 @@ const RECEIVING_S = 10;
 const YEAR_MS = 365 * 86_400_000;
 const DEADLINE_MS = 120_000;
 const CEPH = join(import.meta.dirname, '../env/ceph-rgw.sh');
+const MAKE_BUCKET = join(import.meta.dirname, 'make-bucket.ts');
 const BUCKET = 'published';
 /** What is absent at the start, under the names by which the daemons know it. */
 type Service = 'redis' | 's3' | 'harbor';
@@ -85,10 +86,8 @@ class Bucket {
   }
 
   make(values: ReadonlyMap<string, string>): void {
-    const user = `${values.get('AWS_ACCESS_KEY_ID') ?? ''}:${values.get('AWS_SECRET_ACCESS_KEY') ?? ''}`;
-    const words = ['--aws-sigv4', 'aws:amz:us-east-1:s3', '--user', user, '-X', 'PUT'];
-    const url = `${values.get('S3_ENDPOINT') ?? ''}/${BUCKET}`;
-    this.#rig.diode.exec('isolated', ['curl', '-sf', ...words, url]);
+    const words = ['S3_ENDPOINT', 'AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY'].map((name) => values.get(name) ?? '');
+    this.#rig.diode.exec('isolated', [process.execPath, MAKE_BUCKET, ...words, BUCKET]);
   }
 
   stop(): void {
@@ -111,12 +110,13 @@ async function boot(
   surroundings.set([], '@1970-01-01 00:00:00');
   const { sequence } = rig.submitFile(name, BYTES);
   const started = performance.now();
-  await Promise.all([world.start('receiver'), world.start('importer')]);
+  await world.start('receiver');
   await rig.spooled(MIB);
   const receiving = secondsSince(started);
   must(receiving <= RECEIVING_S, `nothing was received for ${String(receiving)} s`);
   const { time } = JSON.parse(world.program('receiver').output().trim().split('\n').at(-1) ?? '{}') as { time: number };
   must(time < YEAR_MS, `the receiver's clock says ${new Date(time).toISOString()}`);
+  await world.start('importer');
   const there: Service[] = [];
   for (const service of order) {
     if (service === 's3') bucket.start();
