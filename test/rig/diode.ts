@@ -94,6 +94,11 @@ export class Diode {
     this.exec(side, ['ip', 'link', 'set', INTERFACE, 'up']);
   }
 
+  /** Name of a side's namespace. */
+  namespace(side: Side): string {
+    return this.#namespaces[side];
+  }
+
   /** The words that run `argv` on a side. */
   on(side: Side, argv: readonly string[]): string[] {
     return ['ip', 'netns', 'exec', this.#namespaces[side], ...argv];

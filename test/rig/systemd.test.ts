@@ -71,10 +71,13 @@ describe.skipIf(absent !== undefined)(
     it('are all there', () => {
       expect(unitFiles).toEqual([
         'sluice-importer.service',
+        'sluice-importer@.service',
         'sluice-link.service',
         'sluice-link.socket',
         'sluice-mute@.service',
+        'sluice-receiver-http.socket',
         'sluice-receiver.service',
+        'sluice-sender-http.socket',
         'sluice-sender.service',
       ]);
     });
@@ -111,7 +114,8 @@ describe.skipIf(absent !== undefined)(
         expect(lstatSync(join(root, program)).mode & 0o111).not.toBe(0);
         if (program !== '/usr/bin/sluice') continue;
         expect(usage).toContain(`\n  ${command} --config FILE`);
-        expect(words).toEqual(['--config', `/etc/sluice/${command}.json`]);
+        const instances = unit.includes('@') ? '-%i' : '';
+        expect(words).toEqual(['--config', `/etc/sluice/${command}${instances}.json`]);
       }
     });
 
@@ -119,10 +123,31 @@ describe.skipIf(absent !== undefined)(
       const found = settings(unit);
       expect(found.get('Type')).toEqual(['notify']);
       // The importer has no native calls, and notifies through a program.
-      expect(found.get('NotifyAccess')).toEqual([unit === 'sluice-importer.service' ? 'all' : 'main']);
+      expect(found.get('NotifyAccess')).toEqual([unit.startsWith('sluice-importer') ? 'all' : 'main']);
       expect(found.get('WatchdogSec')).toEqual(['30s']);
       expect(found.get('Restart')).toEqual(['always']);
       expect(found.get('LoadCredential')?.[0]).toMatch(/^key:\/etc\/sluice\/keys\/\w+$/);
+    });
+
+    it('a further importer is the first one but for its configuration, its state and what it is called', () => {
+      const [first, further] = ['sluice-importer.service', 'sluice-importer@.service'].map((unit) =>
+        readFileSync(join(UNITS, unit), 'utf8').split('\n'),
+      );
+      const own = (some: string[] = [], other: string[] = []): string[] => some.filter((line) => !other.includes(line));
+      expect(own(first, further).map((line) => line.split('=')[0])).toEqual([
+        'Description',
+        'ConditionPathExists',
+        'ExecStart',
+        'StateDirectory',
+      ]);
+      expect(own(further, first).filter((line) => !line.startsWith('#'))).toEqual([
+        expect.stringMatching(/^Description=.*%i/),
+        'ConditionPathExists=/etc/sluice/importer-%i.json',
+        'ExecStart=/usr/bin/sluice importer --config /etc/sluice/importer-%i.json',
+        'StateDirectory=sluice/importer-%i',
+        // What the first one knows is none of its business.
+        'InaccessiblePaths=-/var/lib/sluice/importer',
+      ]);
     });
 
     it('link has no network but the socket that it is handed', () => {

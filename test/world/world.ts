@@ -158,6 +158,11 @@ export class World {
   async startServices(): Promise<void> {
     this.startRedis();
     await this.program('redis').line(/Ready to accept connections/);
+    await this.startSites();
+  }
+
+  /** Both registries, each with the Harbor stand-in in front. */
+  async startSites(): Promise<void> {
     await this.#startSite('b', this.ports.harborB, []);
     await this.#startSite('a', this.ports.harborA, [
       {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { escapeJson, OperationalError } from '@sluice/ports';
-import { type Logger, rateLimited, type Secret } from '@sluice/base';
+import { type ListenFd, type Logger, rateLimited, type Secret } from '@sluice/base';
 import { fastify, type FastifyInstance, type FastifyReply } from 'fastify';
 import { type EventFeed, EventStreams } from './events.ts';
 import { HTTP_LIMITS, limitConnections, onlyReads } from './guard.ts';
@@ -54,6 +54,12 @@ export interface HttpServer {
   close(): Promise<void>;
 }
 
+/** The socket for HTTP among those that systemd handed in, as an option of `startHttp`. */
+export function handedIn(sockets: readonly ListenFd[]): Pick<HttpOptions, 'fd'> {
+  const found = sockets.find(({ name }) => name === 'http');
+  return found === undefined ? {} : { fd: found.fd };
+}
+
 /**
  * The read-only port: /livez, /readyz, /healthz, /metrics, /v1/status, /v1/bundles, /v1/events, the OpenAPI document and the
  * status page.
@@ -76,6 +82,13 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     throw cannotListen(options, 'beyond loopback clients must show a certificate: set "tls"');
   }
   names.add(address.family === 'IPv6' ? `[${address.address}]` : address.address);
+  if (options.fd !== undefined && options.port !== undefined && options.port !== 0 && options.port !== address.port) {
+    const where = { listening: address.port, configured: options.port };
+    options.logger.warn(
+      where,
+      'the socket unit listens on another port than the configuration says; change one of the two',
+    );
+  }
   return { origin: originOf(address, tls === undefined ? 'http' : 'https'), close: () => closeServer(app) };
 }
 

@@ -6,7 +6,7 @@ export { HttpProblem, PROBLEM_TYPE, sendProblem } from './problem.ts';
 export { PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, pageRequest } from './paging.ts';
 export type { Filters, Page, PageRequest } from './paging.ts';
 export { HTTP_LIMITS } from './guard.ts';
-export { startHttp, type HttpOptions, type HttpServer } from './http.ts';
+export { handedIn, startHttp, type HttpOptions, type HttpServer } from './http.ts';
 export { httpConfig, type HttpConfig, httpFault } from './http-config.ts';
 export { type ChainEntry, entryView, type EventFeed, type FeedEntry, feedOf } from './events.ts';
 export { buckets, duration, FLIGHT_SHOWN, History, Pace, RECENT_SHOWN, REFUSALS_SHOWN, runs } from './overview.ts';

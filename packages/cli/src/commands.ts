@@ -8,6 +8,7 @@ daemons
   receiver --config FILE          the isolated side: verifies, publishes, queues
   link --config FILE              its wire-facing half; run by systemd or by the receiver
   importer --config FILE          the isolated side: Harbor, files, replication
+  with --check, each says whether it could run here, and ends
 
 releases
   release create --name NAME [--repository [PATH=]REPO]... [--approved-by NAME]... PATH...   statement to standard output
@@ -28,15 +29,18 @@ incidents
                                                                  status 0 when everything in them came out whole
 
 configuration
+  doctor sender|receiver [--json] [--quiet] [--strict] [--etc DIR]                   what of this host is not as it must be, and what mends it
+         [--interface IFACE] [--rate 500Mbit/s] [--pause 1s] [--sender-config DIGEST]
   config check sender|receiver|link|importer FILE
   config reference sender|receiver|link|importer`;
 
-/** Runs the daemon until it is told to stop; the process ends by its own shutdown. */
+/** Runs the daemon until it is told to stop; the process ends by its own shutdown. With --check it only says whether it could. */
 const daemon =
-  (run: (config: string) => Promise<void>) =>
+  <M>(name: string, load: () => Promise<M>, run: (daemon: M, config: string) => Promise<void>) =>
   async (args: readonly string[]): Promise<number> => {
-    const { values } = parseArguments(args, { config: { type: 'string' } });
-    await run(required(values.config, 'config'));
+    const { values } = parseArguments(args, { config: { type: 'string' }, check: { type: 'boolean' } });
+    if (values.check === true) return (await import('./check.ts')).checkDaemon(name, load, values.config);
+    await run(await load(), required(values.config, 'config'));
     return 0;
   };
 
@@ -45,15 +49,32 @@ const self = [process.execPath, ...process.execArgv, fileURLToPath(new URL('./ma
 
 /** Each command loads what it needs when it is called: `sluice link` loads no fastify. */
 export const commands: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = {
-  sender: daemon(async (config) => (await import('@sluice/sender')).runSender(config)),
-  receiver: daemon(async (config) => (await import('@sluice/receiver')).runReceiver(config, self)),
-  link: daemon(async (config) => (await import('@sluice/link')).runLink(config)),
-  importer: daemon(async (config) => (await import('@sluice/importer')).runImporter(config)),
+  sender: daemon(
+    'sender',
+    () => import('@sluice/sender'),
+    ({ runSender }, config) => runSender(config),
+  ),
+  receiver: daemon(
+    'receiver',
+    () => import('@sluice/receiver'),
+    ({ runReceiver }, config) => runReceiver(config, self),
+  ),
+  link: daemon(
+    'link',
+    () => import('@sluice/link'),
+    ({ runLink }, config) => runLink(config),
+  ),
+  importer: daemon(
+    'importer',
+    () => import('@sluice/importer'),
+    ({ runImporter }, config) => runImporter(config),
+  ),
   release: async (args) => (await import('./release.ts')).release(args),
   submit: async (args) => (await import('./submit.ts')).submit(args),
   ticket: async (args) => (await import('./ticket.ts')).ticket(args),
   repair: async (args) => (await import('./ticket.ts')).repair(args),
   keys: async (args) => (await import('./keys.ts')).keys(args),
   replay: async (args) => (await import('./replay.ts')).replay(args),
+  doctor: async (args) => (await import('./doctor/index.ts')).doctor(args),
   config: async (args) => (await import('./config.ts')).config(args),
 };

@@ -14,6 +14,14 @@ async function main([name, ...args]: readonly string[]): Promise<number> {
   return command(args);
 }
 
+/** The package of one side has not the daemons of the other. */
+function otherSide(error: unknown): string | undefined {
+  if (!(error instanceof Error && 'code' in error) || error.code !== 'ERR_MODULE_NOT_FOUND') return undefined;
+  const daemon = /package '@sluice\/(sender|receiver|link|importer)'/.exec(error.message)?.[1];
+  if (daemon === undefined) return undefined;
+  return `${daemon} is not in this package; it is in sluice-${daemon === 'sender' ? 'sender' : 'receiver'}`;
+}
+
 /** The exit status of an error (docs/ERRORS.md); undefined when it is a mistake of ours. */
 function statusOf(error: unknown): number | undefined {
   if (error instanceof UsageError) return EXIT.usage;
@@ -28,10 +36,11 @@ try {
   const status = await main(process.argv.slice(2));
   process.exitCode = status;
 } catch (error) {
-  const text = error instanceof Error ? error.message : String(error);
+  const elsewhere = otherSide(error);
+  const text = elsewhere ?? (error instanceof Error ? error.message : String(error));
   const code = error instanceof OperationalError ? ` (${error.code})` : '';
   process.stderr.write(`sluice: ${terminalText(hostile(text, 2000))}${code}\n`);
-  const status = statusOf(error);
+  const status = elsewhere === undefined ? statusOf(error) : EXIT.usage;
   if (status === undefined && error instanceof Error) process.stderr.write(`${error.stack ?? ''}\n`);
   process.exit(status ?? EXIT.crash);
 }

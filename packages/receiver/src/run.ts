@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import {
   createNotifier,
   installShutdown,
+  listenFds,
   loadConfig,
   type LinePeer,
   type LineServer,
@@ -15,6 +16,7 @@ import {
   createLogger,
   createMetrics,
   feedOf,
+  handedIn,
   type HttpServer,
   type Metrics,
   Pace,
@@ -160,6 +162,7 @@ function serveHttp(config: ReceiverConfig, logger: Logger, metrics: Metrics, par
   const pace = new Pace();
   return startHttp({
     ...config.http,
+    ...handedIn(listenFds()),
     title: 'sluice receiver',
     health,
     metrics,

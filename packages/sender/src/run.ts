@@ -4,12 +4,22 @@ import {
   createNotifier,
   digestOfConfig,
   installShutdown,
+  listenFds,
   loadConfig,
   type Logger,
   type Shutdown,
   startWatchdog,
 } from '@sluice/base';
-import { createHealth, createLogger, createMetrics, feedOf, type HttpServer, Pace, startHttp } from '@sluice/chassis';
+import {
+  createHealth,
+  createLogger,
+  createMetrics,
+  feedOf,
+  handedIn,
+  type HttpServer,
+  Pace,
+  startHttp,
+} from '@sluice/chassis';
 import { SenderLedger } from '@sluice/ledger';
 import type { Digest } from '@sluice/ports';
 import { openFsStore } from '@sluice/store';
@@ -95,6 +105,7 @@ function serveHttp(observed: Observed, logger: Logger): Promise<HttpServer> {
   const pace = new Pace();
   return startHttp({
     ...config.http,
+    ...handedIn(listenFds()),
     title: 'sluice sender',
     health,
     metrics,

@@ -1,0 +1,8 @@
+#!/bin/sh
+# Sluice under the Node that it brings, wherever the two lie together. The library path names nothing but what a minimal
+# root lacks.
+top=$(readlink -f "$0")
+top=${top%/bin/sluice}/lib/sluice
+LD_LIBRARY_PATH=$top/lib
+export LD_LIBRARY_PATH
+exec "$top/bin/node" "$top/node_modules/@sluice/cli/src/main.js" "$@"
