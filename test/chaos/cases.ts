@@ -1,8 +1,21 @@
+import { blackStart } from './black-start.ts';
 import type { ChaosCase } from './case.ts';
 import { chunkLogFull, spoolFull, storeFull } from './disks.ts';
+import { hostile } from './hostile.ts';
 import { io } from './io.ts';
 import { late } from './late.ts';
 import { redis } from './redis.ts';
+import { soak } from './soak.ts';
 
 /** In the order in which they run. */
-export const CASES: readonly ChaosCase[] = [redis, spoolFull, storeFull, chunkLogFull, io, late];
+export const CASES: readonly ChaosCase[] = [
+  redis,
+  blackStart,
+  spoolFull,
+  storeFull,
+  chunkLogFull,
+  io,
+  late,
+  hostile,
+  soak,
+];

@@ -79,7 +79,7 @@ class Arrivals {
     this.#rig = rig;
     const hook = `type filter hook ingress device "${INTERFACE}" priority 10; policy accept;`;
     const rule = `udp dport ${String(PORT)} counter`;
-    rig.diode.exec('isolated', ['nft', '-f', '-'], `table netdev arrivals { chain in { ${hook} ${rule} } }`);
+    rig.diode.exec('isolated', ['nft', '-f', '-'], `table netdev arrivals {\n chain in {\n ${hook}\n ${rule}\n }\n}\n`);
   }
   get count(): number {
     const text = this.#rig.diode.exec('isolated', ['nft', 'list', 'chain', 'netdev', 'arrivals', 'in']);

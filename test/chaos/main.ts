@@ -45,6 +45,9 @@ function tell({ name, passed, seconds, figures, error }: Outcome): void {
   if (error !== undefined) console.log(error.replaceAll(/^/gm, '     '));
 }
 
+// What was started goes with this process, and it goes when it is told to.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
+
 const names = new Set(values.only ?? CASES.map(({ name }) => name));
 const unknown = [...names].find((name) => !CASES.some((each) => each.name === name));
 const PROGRAMS = ['redis-server', 'redis-cli', 'docker-registry', 'curl', 'cc', 'mkfs.ext4', 'tcpdump', 'faketime'];

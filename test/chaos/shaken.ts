@@ -23,6 +23,10 @@ const SHAKEN = {
 /** Seeds on the rig, and the sizes of each. */
 const RIG_SEEDS = [1, 2, 3];
 const RIG_BYTES = [1, 1408, 100_000, 3 * MIB, 40 * MIB, LARGEST];
+/** Datagrams of 1518 bytes on the fibre in one second at the rate of the rig; in 20 ms of it. */
+const RIG_RATE = 200e6;
+const SECOND = Math.round(RIG_RATE / 8 / 1518);
+const OUTAGE = Math.round(SECOND / 50);
 const RELAY_PORT = 4400;
 const DEADLINE_MS = 180_000;
 
@@ -64,14 +68,15 @@ async function runRig(figures: Figures): Promise<void> {
   await using rig = await Rig.create({
     name: 'shaken',
     tune: ({ sender }) => {
-      Object.assign(sender.link, { host: '127.0.0.1', port: RELAY_PORT });
+      Object.assign(sender.link, { host: '127.0.0.1', port: RELAY_PORT, rate: `${String(RIG_RATE / 1e6)}Mbit/s` });
       Object.assign(sender.carousel, { passes: 1, gap: '1h', topUps: 0 });
     },
   });
   await rig.startAll();
   let complete = 0;
   for (const seed of RIG_SEEDS) {
-    const faults = ['--duplicate', '0.05', '--reorder', '0.05', '--distance', '1000', '--dark', '20'];
+    const dark = ['--dark', String(OUTAGE), '--dark-every', String(SECOND)];
+    const faults = [...dark, '--duplicate', '0.05', '--reorder', '0.05', '--distance', '1000'];
     const to = ['--listen', String(RELAY_PORT), '--host', ISOLATED_ADDRESS, '--to', '4433', '--seed', String(seed)];
     const argv = rig.diode.on('sender', [...NODE_RELAY, ...to, ...faults]);
     const relay = new Program('relay', argv, join(rig.dir, 'logs', `relay-${String(seed)}.log`));

@@ -1,7 +1,8 @@
 // A relay from a UDP port of the loopback interface to another, or to that of a host, that loses, doubles, reorders and damages datagrams by a seed.
 //   node test/rig/relay.ts --listen PORT --to PORT [--loss 0.03] [--duplicate 0.01] [--reorder 0.02 --distance 100]
 //        [--corrupt 0.001] [--burst 0.00001 --burst-length 600] [--seed 7] [--host 127.0.0.1]
-//        [--dark 20 --dark-every 1000]   so many milliseconds in so many nothing passes
+//        [--dark 330 --dark-every 16500]   the first so many of every so many are lost: an outage, told in datagrams, so that a busy
+//                                          machine does not make it longer
 // Prints "relay ready", and one JSON line of counts when it is told to stop.
 import { createSocket } from 'node:dgram';
 import { parseArgs } from 'node:util';
@@ -62,13 +63,15 @@ const faults = new Faults(
   },
 );
 
-const darkMs = number('dark', 60_000);
-const darkEveryMs = number('dark-every', 600_000, 1);
+const darkOf = number('dark', 1_000_000);
+const darkEvery = number('dark-every', 1_000_000_000, 1);
+let came = 0;
 let dark = 0;
 let seen = 0;
 let quietTurns = 0;
 input.on('message', (datagram) => {
-  if (performance.now() % darkEveryMs < darkMs) dark += 1;
+  came += 1;
+  if (came % darkEvery < darkOf) dark += 1;
   else faults.take(datagram);
 });
 setInterval(() => {
