@@ -280,7 +280,8 @@ export class FileSpool implements SpoolPort {
 
   #scan(channel: string): void {
     const directory = join(this.#root, channel);
-    mkdirSync(directory, { recursive: true, mode: 0o2770 });
+    // Its setgid bit comes from the directory above: a unit with RestrictSUIDSGID= may not ask for it.
+    mkdirSync(directory, { recursive: true, mode: 0o770 });
     const names = readdirSync(directory, { withFileTypes: true })
       .filter((file) => file.isFile())
       .map(({ name }) => ({ name, parsed: parseFileName(name) }))
