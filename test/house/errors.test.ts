@@ -6,6 +6,7 @@ import { BUNDLE_STATES, SEND_STATES } from '../../packages/ledger/src/index.ts';
 import { CAPTURE_CODES } from '../../packages/pcapng/src/index.ts';
 import {
   BUNDLE_CODES,
+  CONTROL_CODES,
   DATAGRAM_CODES,
   IMPORT_CODES,
   LINK_ALARMS,
@@ -77,6 +78,10 @@ describe('docs/ERRORS.md lists', () => {
     expect(listed('Tickets')).toEqual(sorted(TICKET_CODES));
   });
 
+  it('every code of a control socket', () => {
+    expect(listed('Control')).toEqual(sorted(CONTROL_CODES));
+  });
+
   it('every code of a failure', () => {
     expect(listed('Failures')).toEqual(sorted(OPERATIONAL_CODES));
   });
@@ -136,6 +141,7 @@ describe('the closed lists', () => {
       ...RECEIVER_ALARMS,
       ...IMPORT_CODES,
       ...TICKET_CODES,
+      ...CONTROL_CODES,
     ];
     expect(codes.filter((code) => !text.includes(`'${code}'`))).toEqual([]);
   });
@@ -144,6 +150,7 @@ describe('the closed lists', () => {
     const codes = [
       ...BUNDLE_CODES,
       ...TICKET_CODES,
+      ...CONTROL_CODES,
       ...OPERATIONAL_CODES,
       ...LINK_ALARMS,
       ...RECEIVER_ALARMS,

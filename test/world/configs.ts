@@ -27,7 +27,7 @@ export function daemonConfigs(dir: string, ports: Ports, sendTo: { readonly host
   const site = (port: number): string => `http://127.0.0.1:${String(port)}`;
   const account = { username: 'admin', passwordFile: join(dir, 'keys/harbor.password') };
   const store = { type: 'fs', directory: join(dir, 'store') };
-  const redis = { url: `redis://127.0.0.1:${String(ports.redis)}` };
+  const redis: { url: string } & Record<string, unknown> = { url: `redis://127.0.0.1:${String(ports.redis)}` };
   return {
     sender: {
       stateDirectory: join(dir, 'sender'),

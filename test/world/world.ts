@@ -179,11 +179,11 @@ export class World {
     ]);
   }
 
-  startRedis(): Program {
+  startRedis(...more: readonly string[]): Program {
     const { redis } = this.ports;
     const dir = join(this.dir, 'redis');
     const words = ['--port', String(redis), '--bind', '127.0.0.1', '--dir', dir, '--save', '', '--appendonly', 'yes'];
-    return this.#run('redis', 'isolated', ['redis-server', ...words, '--maxmemory-policy', 'noeviction']);
+    return this.#run('redis', 'isolated', ['redis-server', ...words, '--maxmemory-policy', 'noeviction', ...more]);
   }
 
   async #startSite(site: 'a' | 'b', port: number, policies: readonly unknown[]): Promise<void> {

@@ -95,10 +95,22 @@ export {
   type TicketResult,
 } from './ticket.ts';
 export { encodeReceipt, parseReceipt, type Receipt } from './receipt.ts';
-export { type ChannelPolicy, checkPolicy, matchesGlob, policyFault } from './policy.ts';
+export { checkApproval, countingSigner, rolesOf, standingOf } from './approval.ts';
+export { type ChannelPolicy, checkPolicy, type KeyWindow, matchesGlob, policyFault, type Role } from './policy.ts';
+export {
+  encodePolicy,
+  parsePolicy,
+  POLICY_BYTES,
+  type PolicyChannel,
+  type PolicyGrant,
+  type PolicyKey,
+  type PolicyRole,
+  type TrustPolicy,
+} from './trust-policy.ts';
 export {
   type ChainState,
   checkChain,
+  checkStanding,
   checkVersions,
   type ReleaseContext,
   type VerifiedRelease,

@@ -1,6 +1,20 @@
 import { ok, refuse, type Result } from '@sluice/ports';
 import { type Artifact, type ArtifactType, type ReleaseStatement, targetName } from './release.ts';
 
+/** The numbers of a channel for which a key counts, both ends among them. Not times: no clock has a say in it. */
+export interface KeyWindow {
+  readonly from: number;
+  /** Without it, for all that come. */
+  readonly until?: number | undefined;
+}
+
+/** People of one kind, so many of whom must have signed a release. */
+export interface Role {
+  readonly role: string;
+  readonly keys: readonly string[];
+  readonly signatures: number;
+}
+
 /** What the isolated side lets in by one channel. There are no defaults here: each field is said in the configuration. */
 export interface ChannelPolicy {
   readonly channel: string;
@@ -18,10 +32,20 @@ export interface ChannelPolicy {
   /** Bytes of one bundle's content. */
   readonly maxBytes: number;
   readonly maxArtifacts: number;
+  /** Artifact types that must have a version, besides those that always must (B-2). */
+  readonly versioned?: readonly ArtifactType[];
+  /** Further roles: each needs its own signatures, beside those of the release keys. No key has two. */
+  readonly roles?: readonly Role[];
+  /** By key id: when a key counts. One that is not here always does. */
+  readonly windows?: Readonly<Record<string, KeyWindow>>;
+  /** Keys that count no more, wherever they are listed. */
+  readonly revoked?: ReadonlySet<string>;
 }
 
 /** What is wrong with a policy as configured, or undefined. */
 export function policyFault(policy: ChannelPolicy): string | undefined {
+  const fault = rolesFault(policy);
+  if (fault !== undefined) return fault;
   const both = policy.releaseKeys.find((key) => policy.transportKeys.includes(key));
   if (both !== undefined)
     return `channel ${policy.channel}: key ${both} is a transport key and cannot be a release key too`;
@@ -33,6 +57,26 @@ export function policyFault(policy: ChannelPolicy): string | undefined {
     return `channel ${policy.channel} wants ${String(policy.releaseSignatures)} release signatures but names fewer keys`;
   }
   return undefined;
+}
+
+function rolesFault({
+  channel,
+  transportKeys,
+  releaseKeys,
+  roles = [],
+  windows = {},
+}: ChannelPolicy): string | undefined {
+  const taken = new Set([...transportKeys, ...releaseKeys]);
+  for (const { role, keys, signatures } of roles) {
+    if (!Number.isSafeInteger(signatures) || signatures < 1 || signatures > new Set(keys).size)
+      return `channel ${channel}: role ${role} wants ${String(signatures)} signatures of ${String(keys.length)} keys`;
+    for (const key of new Set(keys)) {
+      if (taken.has(key)) return `channel ${channel}: key ${key} of role ${role} has another place already`;
+      taken.add(key);
+    }
+  }
+  const empty = Object.entries(windows).find(([, { from, until }]) => until !== undefined && until < from);
+  return empty === undefined ? undefined : `channel ${channel}: the window of key ${empty[0]} ends before it begins`;
 }
 
 /** True when the name fits the glob: `*` within a segment, `**` over any number of segments. At most one step for each pair of theirs. */
@@ -69,7 +113,7 @@ function matchesSegment(pattern: string, segment: string): boolean {
   return true;
 }
 
-/** Types, targets and sizes of a release against the policy: `type-not-allowed`, `repository-not-allowed`, `bundle-too-large`. */
+/** Types, targets and sizes of a release against the policy: `type-not-allowed`, `version-missing`, `repository-not-allowed`, `bundle-too-large`. */
 export function checkPolicy(release: ReleaseStatement, policy: ChannelPolicy): Result<undefined> {
   if (release.artifacts.length > policy.maxArtifacts) {
     return refuse(
@@ -92,9 +136,11 @@ export function checkPolicy(release: ReleaseStatement, policy: ChannelPolicy): R
   return ok(undefined);
 }
 
-function checkArtifact({ name, type, target }: Artifact, policy: ChannelPolicy): Result<undefined> {
+function checkArtifact({ name, type, target, version }: Artifact, policy: ChannelPolicy): Result<undefined> {
   if (!policy.types.includes(type))
     return refuse('type-not-allowed', `artifact ${name} is a ${type}, which the channel does not take`);
+  if (version === undefined && policy.versioned?.includes(type) === true)
+    return refuse('version-missing', `artifact ${name} has no version, and the channel takes no ${type} without one`);
   const globs = target.path === undefined ? policy.repositories : policy.paths;
   if (globs.some((glob) => matchesGlob(glob, targetName(target)))) return ok(undefined);
   return refuse(

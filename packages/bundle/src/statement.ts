@@ -10,6 +10,7 @@ export const PREDICATES = {
   transport: 'urn:sluice:transport:v1',
   receipt: 'urn:sluice:receipt:v1',
   history: 'urn:sluice:history:v1',
+  policy: 'urn:sluice:policy:v1',
 } as const;
 export type StatementKind = keyof typeof PREDICATES;
 

@@ -1,4 +1,5 @@
 import { type Digest, ok, refuse, type Result, type Sha256 } from '@sluice/ports';
+import { approversOf, checkApproval, countingSigner, rolesOf, standingOf } from './approval.ts';
 import { type Envelope, parseEnvelope, preAuthEncoding } from './dsse.ts';
 import { type History, parseHistory } from './history.ts';
 import { checkPolicy, type ChannelPolicy } from './policy.ts';
@@ -81,8 +82,10 @@ export function verifyTransport(bytes: Uint8Array, context: VerifyContext): Resu
       `the statement is for channel ${statement.value.channel} but came by ${context.policy.channel}`,
     );
   }
+  const signer = countingSigner(context.policy, signed.value, statement.value.sequence);
+  if (!signer.ok) return signer;
   const id = digestOf(bytes, context.sha256);
-  const made = { id, envelope: bytes, statement: statement.value, signer: signed.value[0] ?? '' };
+  const made = { id, envelope: bytes, statement: statement.value, signer: signer.value };
   return ok(made as unknown as VerifiedTransport);
 }
 
@@ -93,11 +96,18 @@ export function verifyHistory(bytes: Uint8Array, context: VerifyContext): Result
   const signed = signers(envelope.value, context.policy.transportKeys, context);
   if (!signed.ok) return signed;
   const history = parseHistory(envelope.value.payload);
-  if (!history.ok || history.value.channel === context.policy.channel) return history;
-  return refuse(
-    'channel-mismatch',
-    `the history is of channel ${history.value.channel} but came by ${context.policy.channel}`,
-  );
+  if (!history.ok) return history;
+  if (history.value.channel !== context.policy.channel) {
+    return refuse(
+      'channel-mismatch',
+      `the history is of channel ${history.value.channel} but came by ${context.policy.channel}`,
+    );
+  }
+  const newest = history.value.bundles.at(-1)?.sequence ?? 0;
+  // A key that signs from the next bundle on tells of the last one already.
+  const told = signed.value.filter((key) => standingOf(context.policy, key, newest + 1) === 'counts');
+  const signer = told.length > 0 ? ok('') : countingSigner(context.policy, signed.value, newest);
+  return signer.ok ? history : signer;
 }
 
 /** What the ledger knows of a channel. */
@@ -151,24 +161,34 @@ export function verifyRelease(
   }
   const envelope = parseEnvelope(bytes);
   if (!envelope.ok) return envelope;
-  const keys = policy.releaseKeys.filter((key) => !policy.transportKeys.includes(key));
-  const signed = policy.releaseSignatures === 0 ? ok([]) : signers(envelope.value, keys, context);
+  const free = rolesOf(policy).every(({ signatures }) => signatures === 0);
+  const signed = free ? ok([]) : signers(envelope.value, approversOf(policy), context);
   if (!signed.ok) return signed;
-  if (signed.value.length < policy.releaseSignatures) {
-    const [has, needs] = [String(signed.value.length), String(policy.releaseSignatures)];
-    return refuse(
-      'too-few-release-signatures',
-      `the release has ${has} of the ${needs} signatures that the channel needs`,
-    );
-  }
+  const approved = checkApproval(policy, signed.value, transport.statement.sequence);
+  if (!approved.ok) return approved;
   const statement = parseRelease(envelope.value.payload);
   if (!statement.ok) return statement;
   const allowed = checkPolicy(statement.value, policy);
   if (!allowed.ok) return allowed;
   const fresh = checkVersions(statement.value, context);
   if (!fresh.ok) return fresh;
-  const made = { digest, envelope: bytes, statement: statement.value, signers: signed.value };
+  const made = { digest, envelope: bytes, statement: statement.value, signers: approved.value };
   return ok(made as unknown as VerifiedRelease);
+}
+
+/** B-17: the signatures of a bundle whose statements held, by the policy of now: a key may have been revoked since. */
+export function checkStanding(
+  policy: ChannelPolicy,
+  {
+    sequence,
+    signer,
+    approvers,
+  }: { readonly sequence: number; readonly signer: string | undefined; readonly approvers: readonly string[] },
+): Result<undefined> {
+  const sent = signer === undefined ? undefined : countingSigner(policy, [signer], sequence);
+  if (sent?.ok === false) return sent;
+  const approved = checkApproval(policy, approvers, sequence);
+  return approved.ok ? ok(undefined) : approved;
 }
 
 /** B-9 once more: versions that were new when the release was judged may have been overtaken since. */

@@ -88,6 +88,8 @@ const CASES: Readonly<Record<string, () => Result<unknown>>> = {
   'signature-invalid': () => transport(broken(encodeTransport(transportOf()), sender)),
   'signer-unknown': () => transport(transportBytes({}, stranger)),
   'too-few-release-signatures': () => release(approved(), { releaseSignatures: 2 }),
+  'key-revoked': () => transport(transportBytes(), { revoked: new Set([sender.keyid]) }),
+  'key-out-of-window': () => release(approved(), { windows: { [ada.keyid]: { from: 13 } } }),
   'channel-mismatch': () => transport(transportBytes({ channel: 'test' })),
   'sequence-repeated': () => chained({}, { 12: OTHER }),
   'chain-mismatch': () => chained({}, { 11: OTHER }),
@@ -97,6 +99,7 @@ const CASES: Readonly<Record<string, () => Result<unknown>>> = {
   'repository-not-allowed': () => release(approved(), { repositories: ['other/**'] }),
   'path-outside-root': () => release(approved(file('../motd'))),
   'bundle-too-large': () => release(approved(), { maxBytes: 1 }),
+  'version-missing': () => release(approved(), { versioned: ['image'] }),
   'version-not-newer': () => release(approved(database(5)), {}, () => 5),
 };
 
@@ -106,7 +109,18 @@ describe('codes', () => {
   });
 
   it('are all that these files can give', () => {
-    const names = ['json', 'dsse', 'fields', 'statement', 'release', 'transport', 'receipt', 'policy', 'verify'];
+    const names = [
+      'json',
+      'dsse',
+      'fields',
+      'statement',
+      'release',
+      'transport',
+      'receipt',
+      'policy',
+      'approval',
+      'verify',
+    ];
     const source = names.map((name) => readFileSync(new URL(`../src/${name}.ts`, import.meta.url), 'utf8')).join('\n');
     const given = BUNDLE_CODES.filter((code) => source.includes(`'${code}'`));
     expect(given.toSorted()).toEqual(Object.keys(CASES).toSorted());

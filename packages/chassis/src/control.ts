@@ -1,8 +1,9 @@
 import type { Socket } from 'node:net';
+import { Readable } from 'node:stream';
 import { listenUnix, type Logger, type SocketAccess } from '@sluice/base';
 import { fastify, type FastifyInstance } from 'fastify';
 import { closeServer } from './close.ts';
-import { installProblems, sendProblem } from './problem.ts';
+import { HttpProblem, installProblems, sendProblem } from './problem.ts';
 
 /** Limits of the control socket. */
 export const CONTROL_LIMITS = {
@@ -25,8 +26,71 @@ export interface ControlOptions extends SocketAccess {
    * route consumes and bounds.
    */
   readonly routes: (app: FastifyInstance) => void;
-  /** Looks at the peer of a connection, where the platform can tell; gives the sentence of a refusal (403). */
-  readonly authorize?: (socket: Socket) => string | undefined;
+  /** Looks at the other end of a connection; undefined where the platform cannot tell. */
+  readonly peer?: (socket: Socket) => { readonly uid: number } | undefined;
+  /** Users who may, besides root and the daemon's own; without it, whoever may open the socket. */
+  readonly users?: readonly number[] | undefined;
+}
+
+/** Who asked, and why: as it stands in the ledger. */
+export interface Asker {
+  /** By the kernel's word; null where it cannot be asked. */
+  readonly uid: number | null;
+  readonly reason: string | null;
+}
+
+/** Longest reason. */
+const REASON_MAX = 500;
+
+/** Who sent a request. @throws HttpProblem when the reason is none, or is missing where one is needed */
+export function askerOf(
+  { raw: { socket } }: { readonly raw: { readonly socket: Socket } },
+  peer: ControlOptions['peer'],
+  reason: unknown,
+  needed: 'needed' | 'free' = 'free',
+): Asker {
+  const given = typeof reason === 'string' ? reason.trim() : '';
+  if (given === '' && needed === 'needed') throw new HttpProblem(400, 'reason is missing: it goes into the ledger.');
+  if (given.length > REASON_MAX || /\p{Cc}/u.test(given) || !given.isWellFormed())
+    throw new HttpProblem(400, `reason is no text of one line and at most ${String(REASON_MAX)} characters.`);
+  return { uid: peer?.(socket)?.uid ?? null, reason: given === '' ? null : given };
+}
+
+/** What a person may ask for, by path: POST with a JSON object. */
+export type AskRoutes = Readonly<
+  Record<
+    string,
+    {
+      readonly reason: 'needed' | 'free';
+      readonly answer: (body: Readonly<Record<string, unknown>>, asker: Asker) => Answer | Promise<Answer>;
+    }
+  >
+>;
+type Answer =
+  | { readonly ok: true; readonly value: unknown }
+  | { readonly ok: false; readonly error: { readonly code: string; readonly detail: string } };
+
+/** Serves them: what is refused is answered with 409, code and sentence. */
+export function addRoutes(app: FastifyInstance, routes: AskRoutes, peer: ControlOptions['peer']): void {
+  for (const [path, { reason, answer }] of Object.entries(routes)) {
+    app.post<{ Body: unknown }>(path, async (request, reply) => {
+      const { body } = request;
+      if (typeof body !== 'object' || body === null || body instanceof Readable)
+        throw new HttpProblem(400, 'The body is no JSON object.');
+      const fields = body as Readonly<Record<string, unknown>>;
+      const result = await answer(fields, askerOf(request, peer, fields.reason, reason));
+      return result.ok ? reply.send(result.value) : reply.code(409).send(result.error);
+    });
+  }
+}
+
+/** The sentence of a refusal, for a caller who is none of the users. */
+function refusalOf(socket: Socket, { peer, users }: ControlOptions): string | undefined {
+  if (users === undefined) return undefined;
+  const uid = peer?.(socket)?.uid;
+  if (uid === undefined) return 'Who you are cannot be told here, and this socket is for certain users only.';
+  if (uid === 0 || uid === process.getuid?.() || users.includes(uid)) return undefined;
+  return `User ${String(uid)} is none of those who may use this socket.`;
 }
 
 /**
@@ -34,7 +98,6 @@ export interface ControlOptions extends SocketAccess {
  * @throws OperationalError of `listenUnix`
  */
 export async function startControl(options: ControlOptions): Promise<{ close(): Promise<void> }> {
-  const { authorize } = options;
   const app = fastify({
     bodyLimit: CONTROL_LIMITS.jsonBytes,
     connectionTimeout: CONTROL_LIMITS.idleMs,
@@ -46,7 +109,7 @@ export async function startControl(options: ControlOptions): Promise<{ close(): 
     done(null, payload);
   });
   app.addHook('onRequest', async (request, reply) => {
-    const refusal = authorize?.(request.raw.socket);
+    const refusal = refusalOf(request.raw.socket, options);
     return refusal === undefined ? undefined : sendProblem(reply, 403, refusal);
   });
   // Who is answered before all was read still sends: the rest is read and thrown away for a while, since an answer does not

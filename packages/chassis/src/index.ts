@@ -14,5 +14,13 @@ export type { ChannelView, Fact, FlightView, Level, MarginView, MissingView, Ove
 export type { Rates, RecentView, RefusalView } from './overview.ts';
 export * as api from './openapi.ts';
 export { diskCheck } from './disk.ts';
-export { CONTROL_LIMITS, startControl, type ControlOptions } from './control.ts';
+export {
+  addRoutes,
+  type Asker,
+  askerOf,
+  type AskRoutes,
+  CONTROL_LIMITS,
+  type ControlOptions,
+  startControl,
+} from './control.ts';
 export { cronExpression, schedule, type Schedule } from './schedule.ts';

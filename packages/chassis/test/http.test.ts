@@ -304,12 +304,17 @@ describe('the control socket', () => {
     ).toMatchObject({ body: '{"bytes":3}' });
   });
 
-  it('refuses a peer that is not allowed', async () => {
-    const socketPath = await control({ authorize: () => 'Only the group sluice may.' });
-    expect(await ask('', '/v1/echo', { socketPath, method: 'POST' })).toMatchObject({
-      status: 403,
-      body: expect.stringContaining('Only the group') as string,
-    });
+  it('refuses a peer that is none of its users, and everybody where it cannot be told who asks', async () => {
+    const [me, other] = [process.getuid?.() ?? 0, 54_321];
+    const status = async (options: Partial<ControlOptions>): Promise<number> => {
+      const socketPath = await control(options);
+      const headers = { 'content-type': 'application/json' };
+      return (await ask('', '/v1/echo', { socketPath, method: 'POST', headers, body: '{}' })).status;
+    };
+    expect(await status({ users: [], peer: () => ({ uid: other }) })).toBe(403);
+    expect(await status({ users: [other], peer: () => undefined })).toBe(403);
+    expect(await status({ users: [other], peer: () => ({ uid: other }) })).toBe(200);
+    for (const uid of [0, me]) expect(await status({ users: [], peer: () => ({ uid }) })).toBe(200);
   });
 
   it('does not take the socket of a running service', async () => {

@@ -10,7 +10,12 @@ export interface Answer {
 }
 
 /** Posts a JSON document to a daemon's control socket. @throws OperationalError `control-socket` */
-export async function ask(socketPath: string, path: string, question: unknown): Promise<Answer> {
+export async function ask(
+  socketPath: string,
+  path: string,
+  question: unknown,
+  answerBytes = ANSWER_BYTES,
+): Promise<Answer> {
   const headers = { 'content-type': 'application/json', host: 'localhost' };
   try {
     return await new Promise<Answer>((resolve, reject) => {
@@ -18,7 +23,7 @@ export async function ask(socketPath: string, path: string, question: unknown): 
         let text = '';
         response.setEncoding('utf8');
         response.on('data', (chunk: string) => {
-          text = (text + chunk).slice(0, ANSWER_BYTES);
+          text = (text + chunk).slice(0, answerBytes);
         });
         response.once('error', reject);
         response.once('end', () => {

@@ -11,7 +11,8 @@ daemons
   with --check, each says whether it could run here, and ends
 
 releases
-  release create --name NAME [--repository [PATH=]REPO]... [--approved-by NAME]... PATH...   statement to standard output
+  release create --name NAME [--repository [PATH=]REPO]... [--approved-by NAME]... [--release-version NUMBER|now] PATH...
+                                                                                    statement to standard output
   release sign --key FILE STATEMENT-OR-ENVELOPE                                     envelope to standard output
   release verify --key FILE... ENVELOPE
   submit [--socket PATH] [--channel NAME] [--release FILE] PATH...                  hand a bundle to the sender
@@ -22,7 +23,23 @@ recovery
 
 keys
   keys generate --out PREFIX [--algorithm Ed25519|ECDSA-P256|ECDSA-P384]            PREFIX.key.pem, PREFIX.pub.pem
-  keys link --out FILE                                                              a link key
+  keys link --out FILE                                                              a link key; prints its id
+  keys id FILE                                                                      the id of a key in a file
+  keys list [--socket PATH]...                                                      keys that are believed, what for, and those that are not
+  keys revoke --reason TEXT [--socket PATH]... KEY                                  isolated side: for good, at once; lists what it had signed
+  keys signed [--socket PATH] KEY                                                   isolated side: lists what a key signed
+  keys switch --reason TEXT [--socket PATH] CHANNEL                                 staging side: goes on with the channel's other link key
+  policy create SOURCE                                                              statement to standard output
+  policy sign --key FILE STATEMENT-OR-ENVELOPE                                      envelope to standard output
+  policy show ENVELOPE                                                              what it says, and its digest
+  policy adopt --reason TEXT [--digest DIGEST] [--socket PATH]... ENVELOPE          isolated side: believes the keys in it
+
+control (isolated side)
+  pause --reason TEXT [--socket PATH]                            holds imports back, also over a restart
+  resume --reason TEXT [--socket PATH]
+  quarantine list [--socket PATH]
+  quarantine show [--socket PATH] BUNDLE
+  quarantine retry --reason TEXT [--socket PATH] BUNDLE          judges it anew, by the keys and policy of now
 
 incidents
   replay --keys FILE [--out DIR] [--port PORT] [--json] LOG...   feed chunk logs or captures through the receiver's machines;
@@ -73,6 +90,10 @@ export const commands: Readonly<Record<string, (args: readonly string[]) => Prom
   submit: async (args) => (await import('./submit.ts')).submit(args),
   ticket: async (args) => (await import('./ticket.ts')).ticket(args),
   repair: async (args) => (await import('./ticket.ts')).repair(args),
+  policy: async (args) => (await import('./trust.ts')).policy(args),
+  pause: async (args) => (await import('./control.ts')).pause(args),
+  resume: async (args) => (await import('./control.ts')).resume(args),
+  quarantine: async (args) => (await import('./control.ts')).quarantine(args),
   keys: async (args) => (await import('./keys.ts')).keys(args),
   replay: async (args) => (await import('./replay.ts')).replay(args),
   doctor: async (args) => (await import('./doctor/index.ts')).doctor(args),

@@ -1,18 +1,23 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, writeFileSync } from 'node:fs';
-import { makeKeyPair, loadVerifier, type SignatureAlgorithm } from '@sluice/trust';
+import { linkKeyId, loadVerifier, makeKeyPair, type SignatureAlgorithm } from '@sluice/trust';
+import { KEY_COMMANDS } from './trust.ts';
 import { parseArguments, RefusedError, required, UsageError } from './arguments.ts';
 
 const ALGORITHMS: readonly SignatureAlgorithm[] = ['Ed25519', 'ECDSA-P256', 'ECDSA-P384'];
 
-/** `sluice keys generate|link`: never overwrites a file. */
-export function keys([what, ...args]: readonly string[]): number {
+/** `sluice keys …`: what makes keys never overwrites a file; what is about keys in use goes to a daemon. */
+export async function keys([what, ...args]: readonly string[]): Promise<number> {
+  const inUse = what !== undefined && Object.hasOwn(KEY_COMMANDS, what) ? KEY_COMMANDS[what] : undefined;
+  if (inUse !== undefined) return inUse(args);
   if (what === 'link') {
     const { values } = parseArguments(args, { out: { type: 'string' } });
-    writeFileSync(required(values.out, 'out'), `${randomBytes(32).toString('hex')}\n`, { flag: 'wx', mode: 0o600 });
+    const key = randomBytes(32);
+    writeFileSync(required(values.out, 'out'), `${key.toString('hex')}\n`, { flag: 'wx', mode: 0o600 });
+    process.stdout.write(`${linkKeyId(key)}\n`);
     return 0;
   }
-  if (what !== 'generate') throw new UsageError('keys takes "generate" or "link"');
+  if (what !== 'generate') throw new UsageError(`keys takes generate, link, ${Object.keys(KEY_COMMANDS).join(', ')}`);
   const { values } = parseArguments(args, {
     out: { type: 'string' },
     algorithm: { type: 'string', default: 'Ed25519' },

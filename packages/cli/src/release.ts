@@ -21,11 +21,13 @@ async function create(args: readonly string[]): Promise<number> {
     name: { type: 'string' },
     repository: { type: 'string', multiple: true, default: [] },
     'approved-by': { type: 'string', multiple: true, default: [] },
+    'release-version': { type: 'string' },
   });
   if (positionals.length === 0) throw new UsageError('release create takes the paths of images and files');
   const composed = await composeRelease(positionals, {
     name: required(values.name, 'name'),
     approvedBy: values['approved-by'],
+    version: versionIn(values['release-version']),
     repositoryOf: ({ path, name }) => repositoryFor(path, values.repository) ?? name.repository,
   });
   if (!composed.ok) throw refused(composed.error);
@@ -33,6 +35,15 @@ async function create(args: readonly string[]): Promise<number> {
   const { name, artifacts, approvedBy } = composed.value.statement.predicate;
   process.stdout.write(`${Buffer.from(encodeRelease({ name, artifacts, approvedBy })).toString('utf8')}\n`);
   return 0;
+}
+
+/** `now` is the time in Unix seconds: what is approved later is newer. */
+function versionIn(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const version = text === 'now' ? Math.floor(Date.now() / 1000) : Number(text);
+  if (!Number.isSafeInteger(version) || version < 1)
+    throw new UsageError('--release-version is a number above 0, or "now"');
+  return version;
 }
 
 /** `--repository REPO` for all images, `--repository PATH=REPO` for those of one path; the latter wins. */

@@ -10,6 +10,7 @@ const NO_NEWS: readonly Verdict[] = [
   'bad-extension',
   'unknown-class',
   'unknown-asid',
+  'key-ended',
   'old-session',
   'replayed',
   'bad-tag',

@@ -13,7 +13,7 @@ import {
   withDefault,
 } from '@sluice/base';
 import { httpConfig } from '@sluice/chassis';
-import { channelsConfig, redisConfig, storeConfig } from '@sluice/policy';
+import { channelsConfig, controlConfig, redisConfig, storeConfig, trustConfig } from '@sluice/policy';
 import { loadSigner } from '@sluice/trust';
 
 const NAME = { pattern: /^[a-z0-9][a-z0-9-]{0,31}$/, words: 'lower-case letters, digits and hyphens, at most 32' };
@@ -33,6 +33,8 @@ export const importerConfig = object('sluice importer: from the store into Harbo
   stateDirectory: path('record of what was imported; private'),
   http: httpConfig(9183),
   channels: channelsConfig('channels; checked here again, whatever the receiver decided'),
+  trust: optional(trustConfig),
+  control: optional(controlConfig),
   store: storeConfig,
   redis: redisConfig,
   harbor: object('Harbor of the site that is imported into', { site: string('name of the site', NAME), ...server }),

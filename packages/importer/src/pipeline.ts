@@ -9,7 +9,7 @@ import type { FileSite } from './files.ts';
 import { makePlan } from './plan.ts';
 import { issueReceipt } from './receipts.ts';
 import { replicateAll } from './sites.ts';
-import { readStatements, type Trust } from './statements.ts';
+import { readStatements, stillStand, type Trust } from './statements.ts';
 
 export interface Site {
   readonly name: string;
@@ -83,6 +83,8 @@ export async function importBundle(ports: ImportPorts, bundle: Digest): Promise<
   try {
     const delivery = await deliver(ports, plan.value);
     if (!delivery.ok) return await refusal(ports, transport, delivery.error);
+    const still = stillStand(ports.trust, statements.value);
+    if (!still.ok) return await refusal(ports, transport, still.error);
     const superseded = await publish(ports, delivery.value, { channel, sequence });
     if (plan.value.oci.length > 0) await replicateAll(ports);
     return await imported(ports, transport, delivery.value, superseded);

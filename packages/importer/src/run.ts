@@ -9,12 +9,20 @@ import {
   startWatchdog,
   systemClock,
 } from '@sluice/base';
-import { createHealth, createLogger, createMetrics, type Health, startHttp } from '@sluice/chassis';
+import {
+  addRoutes,
+  createHealth,
+  createLogger,
+  createMetrics,
+  type Health,
+  startControl,
+  startHttp,
+} from '@sluice/chassis';
 import { ImporterLedger } from '@sluice/ledger';
-import { openChannels, openStore } from '@sluice/policy';
+import { Anchors, openStore, trustRoutes } from '@sluice/policy';
 import { type ImportWorker, openQueue, type ImportQueue, startWorker } from '@sluice/queue';
 import { type AuthorizedOptions, openHarbor, openRegistry } from '@sluice/registry';
-import { loadSigner } from '@sluice/trust';
+import { loadSigner, openPeerReader } from '@sluice/trust';
 import { importerConfig, type ImporterConfig } from './config.ts';
 import { FileSite } from './files.ts';
 import { Jobs } from './jobs.ts';
@@ -58,7 +66,8 @@ export interface Importer {
 export async function startImporter(config: ImporterConfig, logger: Logger): Promise<Importer> {
   const metrics = createMetrics();
   const ledger = new ImporterLedger(join(config.stateDirectory, 'ledger.sqlite'));
-  const ports = await openPorts(config, ledger);
+  const anchors = new Anchors({ channels: config.channels, trust: config.trust, record: ledger.trust });
+  const ports = await openPorts(config, ledger, anchors);
   const jobs = new Jobs({ ports, logger, metrics });
   const redis = {
     url: config.redis.url,
@@ -77,15 +86,17 @@ export async function startImporter(config: ImporterConfig, logger: Logger): Pro
   });
   const health = createHealth({ description: 'sluice importer' });
   addChecks(health, { config, jobs, queue, ports });
+  const control = await startAdmin(config, anchors, logger);
   const http = await startHttp({
     ...config.http,
     health,
     metrics,
     logger,
-    status: () => statusOf(config, jobs, worker),
+    status: () => statusOf(config, { anchors, jobs, worker }),
   });
   logger.info({ http: http.origin, site: config.harbor.site }, 'importer ready');
   const close = async (): Promise<void> => {
+    await control?.close();
     await http.close();
     await worker.close(STOP_GRACE_MS);
     await queue.close();
@@ -96,6 +107,23 @@ export async function startImporter(config: ImporterConfig, logger: Logger): Pro
   return { origin: http.origin, jobs, close };
 }
 
+/** Keys and policies of this importer: it believes nobody else about them, the receiver neither. */
+async function startAdmin(
+  { control }: ImporterConfig,
+  anchors: Anchors,
+  logger: Logger,
+): Promise<{ close(): Promise<void> } | undefined> {
+  if (control === undefined) return undefined;
+  const { socket, mode, users, io } = control;
+  const peer = await openPeerReader(io);
+  return startControl({
+    ...{ socketPath: socket, mode: Number.parseInt(mode, 8), logger, peer, users },
+    routes: (app) => {
+      addRoutes(app, trustRoutes({ anchors, others: () => [] }), peer);
+    },
+  });
+}
+
 type ServerConfig = ImporterConfig['harbor'] | ImporterConfig['sites'][number];
 
 function clientOptions({ url, username, passwordFile, caFile, tokenHosts }: ServerConfig): AuthorizedOptions {
@@ -103,11 +131,15 @@ function clientOptions({ url, username, passwordFile, caFile, tokenHosts }: Serv
   return { url, credentials: { username, password: passwordFile.text() }, tokenHosts, ...ca };
 }
 
-async function openPorts(config: ImporterConfig, ledger: ImporterLedger): Promise<Omit<ImportPorts, 'onEvent'>> {
+async function openPorts(
+  config: ImporterConfig,
+  ledger: ImporterLedger,
+  anchors: Anchors,
+): Promise<Omit<ImportPorts, 'onEvent'>> {
   const home = clientOptions(config.harbor);
   return {
     store: await openStore(config.store, config.stateDirectory),
-    trust: openChannels(config.channels),
+    trust: anchors,
     ledger,
     home: { name: config.harbor.site, registry: openRegistry(home), harbor: openHarbor(home) },
     destinations: config.sites.map((site) => ({ name: site.name, registry: openRegistry(clientOptions(site)) })),
@@ -168,12 +200,22 @@ function oneAtATime<T>(ask: () => Promise<T>): () => Promise<T> {
     }));
 }
 
-function statusOf(config: ImporterConfig, jobs: Jobs, worker: ImportWorker): unknown {
+function statusOf(
+  config: ImporterConfig,
+  { anchors, jobs, worker }: { readonly anchors: Anchors; readonly jobs: Jobs; readonly worker: ImportWorker },
+): unknown {
   return {
     config: digestOfConfig(config),
     site: config.harbor.site,
     destinations: config.sites.map(({ name }) => name),
-    channels: config.channels.map(({ name, releaseSignatures }) => ({ name, releaseSignatures })),
+    channels: [...anchors.values()].map(({ policy: { channel, releaseSignatures } }) => ({
+      name: channel,
+      releaseSignatures,
+    })),
+    trust: {
+      policy: anchors.policy ?? null,
+      revoked: anchors.keys().flatMap(({ key, revoked }) => (revoked ? [key] : [])),
+    },
     queueConnected: worker.connected(),
     active: jobs.active,
     waiting: jobs.waiting,

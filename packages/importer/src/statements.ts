@@ -1,4 +1,5 @@
 import {
+  checkStanding,
   ENVELOPE_BYTES,
   parseEnvelope,
   parseTransport,
@@ -11,7 +12,9 @@ import {
 import { type BlobStore, type BundleCode, type Digest, OperationalError, refuse, type Result } from '@sluice/ports';
 
 /** The importer's own anchors, by channel. */
-export type Trust = ReadonlyMap<string, VerifyContext>;
+export interface Trust {
+  readonly get: (channel: string) => VerifyContext | undefined;
+}
 
 export interface Statements {
   readonly transport: VerifiedTransport;
@@ -74,6 +77,14 @@ export async function readStatements(
   const release = verifyRelease(releaseBytes.value, transport.value, { ...context, versionOf: () => undefined });
   if (!release.ok) return refused(release.error);
   return { ok: true, value: { transport: transport.value, release: release.value } };
+}
+
+/** B-17 once more: a key may have been revoked while the contents went over. */
+export function stillStand(trust: Trust, { transport, release }: Statements): Result<undefined> {
+  const { channel, sequence } = transport.statement;
+  const context = trust.get(channel);
+  if (context === undefined) throw new Error('a statement was verified without a policy');
+  return checkStanding(context.policy, { sequence, signer: transport.signer, approvers: release.signers });
 }
 
 /** The channel's name, not yet trusted, only picks the policy by which the statement is then verified. */

@@ -57,6 +57,27 @@ describe.skipIf(absent !== undefined)('import of a bundle', () => {
     world.fill();
   });
 
+  it('is not named once a key that it needs was revoked while its contents went over, nor begun after that', async () => {
+    const bundle = world.seal([imageArtifact(one, 'image', repository, ['1.0'])]);
+    const context = world.ports.trust.get('prod')!;
+    let revoked = new Set<string>();
+    const seen: string[] = [];
+    const ports = {
+      ...world.ports,
+      trust: { get: () => ({ ...context, policy: { ...context.policy, revoked } }) },
+      onEvent: ({ stop }: ImportEvent): void => {
+        seen.push(stop);
+        if (stop === 'artifact') revoked = new Set(context.policy.releaseKeys);
+      },
+    };
+    expect(await importBundle(ports, bundle)).toMatchObject({ result: 'refused', code: 'key-revoked' });
+    expect(await tagAt('1.0')).toBeUndefined();
+    expect(seen).toContain('artifact');
+    seen.length = 0;
+    expect(await importBundle(ports, bundle)).toMatchObject({ result: 'refused', code: 'key-revoked' });
+    expect(seen).toEqual([]);
+  });
+
   it('brings index, referrer, cosign tag and file to both sites, in order, and proves it', async () => {
     const attestation = world.layout.referrer(index, SIGSTORE_BUNDLE, '{"signed":true}');
     const signature = world.layout.cosignSignature(index);

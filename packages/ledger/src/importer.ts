@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Digest } from '@sluice/ports';
 import { type Migration, openDatabase, transaction } from './database.ts';
+import { Control, SETTINGS_SCHEMA, TRUST_SCHEMA, TrustRecord } from './control.ts';
 import { EventChain, EVENTS_INDEX, EVENTS_SCHEMA } from './events.ts';
 
 const MIGRATIONS: readonly Migration[] = [
@@ -9,17 +10,22 @@ const MIGRATIONS: readonly Migration[] = [
     PRIMARY KEY (repository, tag, channel)) STRICT;
   CREATE TABLE imported (bundle TEXT PRIMARY KEY, channel TEXT NOT NULL, sequence INTEGER NOT NULL) STRICT;`,
   EVENTS_INDEX,
+  `${SETTINGS_SCHEMA} ${TRUST_SCHEMA}`,
 ];
 
 /** One importer's record: which bundle last set which tag, so that no tag goes back to an older one. */
 export class ImporterLedger {
   readonly #database: DatabaseSync;
   readonly #events: EventChain;
+  readonly control: Control;
+  readonly trust: TrustRecord;
 
   /** @param now Unix milliseconds. */
   constructor(path: string, now: () => number = Date.now) {
     this.#database = openDatabase(path, MIGRATIONS);
     this.#events = new EventChain(this.#database, now);
+    this.control = new Control(this.#database, this.#events);
+    this.trust = new TrustRecord(this.#database, this.#events);
   }
 
   get events(): EventChain {

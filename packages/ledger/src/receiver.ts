@@ -1,8 +1,12 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { type Digest, hostile, type HostileText, type OperationalError } from '@sluice/ports';
 import { type BundleFilter, bundlePage } from './bundle-page.ts';
-import { faultOf, type Migration, openDatabase, transaction } from './database.ts';
-import { EventChain, EVENTS_INDEX, EVENTS_SCHEMA } from './events.ts';
+import { faultOf, openDatabase, transaction } from './database.ts';
+import { type Actor, Control, NOBODY, TrustRecord } from './control.ts';
+import { EventChain } from './events.ts';
+import { RECEIVER_MIGRATIONS } from './receiver-schema.ts';
+import { Refusals } from './refusals.ts';
+import { Signatures } from './signatures.ts';
 
 /**
  * receiving: its transport statement holds. published: verified, in the store, in the outbox. queued: its job is in Redis.
@@ -27,26 +31,6 @@ export interface BundleRecord {
   readonly firstSeen: number;
   readonly changed: number;
 }
-
-const MIGRATIONS: readonly Migration[] = [
-  `${EVENTS_SCHEMA}
-  CREATE TABLE bundles (
-    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, channel TEXT NOT NULL, sequence INTEGER NOT NULL, release TEXT NOT NULL,
-    name TEXT NOT NULL, state TEXT NOT NULL, code TEXT NOT NULL, detail TEXT NOT NULL, bytes INTEGER NOT NULL,
-    first_seen INTEGER NOT NULL, changed INTEGER NOT NULL
-  ) STRICT;
-  CREATE UNIQUE INDEX bundle_sequence ON bundles (channel, sequence) WHERE sequence > 0;
-  CREATE TABLE outbox (bundle TEXT PRIMARY KEY REFERENCES bundles (id), queued INTEGER NOT NULL) STRICT;
-  CREATE TABLE versions (channel TEXT NOT NULL, type TEXT NOT NULL, target TEXT NOT NULL, version INTEGER NOT NULL,
-    PRIMARY KEY (channel, type, target)) STRICT;
-  CREATE TABLE announced (channel TEXT PRIMARY KEY, sequence INTEGER NOT NULL, head TEXT, sender_seconds INTEGER NOT NULL) STRICT;
-  CREATE TABLE receipts (bundle TEXT PRIMARY KEY REFERENCES bundles (id), envelope BLOB NOT NULL) STRICT;`,
-  `${EVENTS_INDEX}
-  CREATE INDEX bundle_state ON bundles (state);`,
-  `CREATE INDEX bundle_release ON bundles (channel, release);`,
-  `CREATE TABLE named (channel TEXT NOT NULL, sequence INTEGER NOT NULL, bundle TEXT NOT NULL, name TEXT NOT NULL,
-    bytes INTEGER NOT NULL, PRIMARY KEY (channel, sequence)) STRICT;`,
-];
 
 /** A bundle that the sender has told of and that has not come. */
 export interface MissingBundle {
@@ -88,14 +72,23 @@ export class ReceiverLedger {
   readonly #database: DatabaseSync;
   readonly #events: EventChain;
   readonly #now: () => number;
+  /** What people told the receiver. */
+  readonly control: Control;
+  readonly trust: TrustRecord;
+  readonly signatures: Signatures;
+  readonly refusals: Refusals;
   /** By channel: the gaps up to a number, so that `missing` does not look at all of ten years each time. */
   readonly #gaps = new Map<string, { readonly upTo: number; readonly gaps: readonly number[] }>();
 
   /** @param now Unix milliseconds. */
   constructor(path: string, now: () => number = Date.now) {
-    this.#database = openDatabase(path, MIGRATIONS);
+    this.#database = openDatabase(path, RECEIVER_MIGRATIONS);
     this.#now = now;
     this.#events = new EventChain(this.#database, now);
+    this.control = new Control(this.#database, this.#events);
+    this.trust = new TrustRecord(this.#database, this.#events);
+    this.signatures = new Signatures(this.#database);
+    this.refusals = new Refusals(this.#database, this.#events, now);
   }
 
   get events(): EventChain {
@@ -125,14 +118,15 @@ export class ReceiverLedger {
   }
 
   /** A transport statement holds: its number is taken. That another channel refused it before counts no more. */
-  received(bundle: Pick<BundleRecord, 'id' | 'channel' | 'sequence' | 'release' | 'bytes'>): void {
+  received(bundle: Pick<BundleRecord, 'id' | 'channel' | 'sequence' | 'release' | 'bytes'>, signer?: string): void {
     transaction(this.#database, () => {
       this.#database
         .prepare(`DELETE FROM bundles WHERE id = ? AND channel <> ? AND state = 'quarantined' AND sequence = 0`)
         .run(bundle.id, bundle.channel);
       this.#insert({ ...bundle, name: '', state: 'receiving', code: '', detail: '' });
       const { channel, sequence, release } = bundle;
-      this.#events.append('received', bundle.id, { channel, sequence, release });
+      this.signatures.note(bundle.id, 'transport', signer === undefined ? [] : [signer]);
+      this.#events.append('received', bundle.id, { channel, sequence, release, ...(signer && { signer }) });
     });
   }
 
@@ -154,7 +148,7 @@ export class ReceiverLedger {
     id: Digest,
     name: string,
     versions: readonly { readonly type: string; readonly target: string; readonly version: number }[],
-    body: Readonly<Record<string, unknown>>,
+    body: Readonly<Record<string, unknown>> & { readonly signers?: readonly string[] },
   ): void {
     transaction(this.#database, () => {
       const bundle = this.bundle(id);
@@ -171,6 +165,7 @@ export class ReceiverLedger {
           .run(bundle.channel, type, target, version);
       }
       this.#database.prepare('INSERT OR IGNORE INTO outbox (bundle, queued) VALUES (?, 0)').run(id);
+      this.signatures.note(id, 'release', body.signers ?? []);
       this.#events.append('published', id, body);
     });
   }
@@ -234,7 +229,8 @@ export class ReceiverLedger {
   recordReceipt(id: Digest, result: 'imported' | 'failed', code: string, envelope: Uint8Array): boolean {
     return transaction(this.#database, () => {
       const state = this.bundle(id)?.state;
-      if (state === undefined || state === 'receiving' || state === 'quarantined') return false;
+      if (state === undefined || state === 'receiving') return false;
+      if (state === 'quarantined' && !this.refusals.withdrawn(id)) return false;
       this.#database
         .prepare(
           'INSERT INTO receipts (bundle, envelope) VALUES (?, ?) ON CONFLICT (bundle) DO UPDATE SET envelope = excluded.envelope',
@@ -334,9 +330,14 @@ export class ReceiverLedger {
   }
 
   /** A ticket is issued: what it says, word for word. */
-  ticketIssued(channel: string, sequence: number, body: Readonly<Record<string, unknown>>): void {
+  ticketIssued(
+    channel: string,
+    sequence: number,
+    body: Readonly<Record<string, unknown>>,
+    actor: Actor = NOBODY,
+  ): void {
     transaction(this.#database, () => {
-      this.#events.append('ticket', `${channel}/${String(sequence)}`, body);
+      this.#events.append('ticket', `${channel}/${String(sequence)}`, { ...body, ...actor });
     });
   }
 

@@ -2,6 +2,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import { type Digest, hostile, type HostileText } from '@sluice/ports';
 import { type BundleFilter, bundlePage } from './bundle-page.ts';
 import { type Migration, openDatabase, transaction } from './database.ts';
+import { type Actor, Control, NOBODY, SETTINGS_SCHEMA } from './control.ts';
 import { EventChain, EVENTS_INDEX, EVENTS_SCHEMA } from './events.ts';
 
 /** 2020-01-01T00:00:00Z in Unix seconds: epoch numbers count from here (docs/PROTOCOL.md S-1). */
@@ -64,6 +65,7 @@ const MIGRATIONS: readonly Migration[] = [
   `${EVENTS_INDEX}
   CREATE INDEX bundle_unfinished ON bundles (number) WHERE state <> 'sent';`,
   `CREATE TABLE progress (bundle TEXT PRIMARY KEY, pass INTEGER NOT NULL, shape TEXT NOT NULL, blocks INTEGER NOT NULL) STRICT;`,
+  `${SETTINGS_SCHEMA} CREATE INDEX event_repair ON events (seq) WHERE kind = 'repair';`,
 ];
 
 interface Row {
@@ -102,12 +104,15 @@ export class SenderLedger {
   readonly #database: DatabaseSync;
   readonly #events: EventChain;
   readonly #now: () => number;
+  /** What people told the sender. */
+  readonly control: Control;
 
   /** @param now Unix milliseconds. */
   constructor(path: string, now: () => number = Date.now) {
     this.#database = openDatabase(path, MIGRATIONS);
     this.#now = now;
     this.#events = new EventChain(this.#database, now);
+    this.control = new Control(this.#database, this.#events);
   }
 
   get events(): EventChain {
@@ -198,14 +203,22 @@ export class SenderLedger {
   }
 
   /** A ticket is served, for the how-manieth time; `ticket` tells it from others. Gives how often it was served before. */
-  repairBegun(id: Digest, ticket: Digest, words: readonly string[]): number {
+  repairBegun(id: Digest, ticket: Digest, words: readonly string[], actor: Actor = NOBODY): number {
     return transaction(this.#database, () => {
       const before = this.#events
         .about(id)
         .filter(({ kind, body }) => kind === 'repair' && body.ticket === ticket).length;
-      this.#events.append('repair', id, { ticket, words, before });
+      this.#events.append('repair', id, { ticket, words, before, ...actor });
       return before;
     });
+  }
+
+  /** Tickets that were served last, oldest first. */
+  servedTickets(limit: number): Digest[] {
+    const rows = this.#database
+      .prepare("SELECT body FROM events WHERE kind = 'repair' ORDER BY seq DESC LIMIT ?")
+      .all(limit) as unknown as { body: string }[];
+    return rows.map(({ body }) => (JSON.parse(body) as { ticket: Digest }).ticket).reverse();
   }
 
   /** Bundles with passes to go, in the order of their sealing. */

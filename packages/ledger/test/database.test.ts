@@ -43,8 +43,8 @@ describe('a ledger file', () => {
     const path = newPath();
     new Ledger(path).close();
     const latest = valueOf(path, 'PRAGMA user_version');
-    const later = ['event_subject', 'bundle_state', 'bundle_release', 'bundle_unfinished'];
-    const tables = ['named', 'progress'];
+    const later = ['event_subject', 'bundle_state', 'bundle_release', 'bundle_unfinished', 'event_repair'];
+    const tables = ['named', 'progress', 'settings', 'revoked', 'policy', 'signatures', 'withdrawn'];
     const dropped = [
       ...later.map((name) => `INDEX IF EXISTS ${name}`),
       ...tables.map((name) => `TABLE IF EXISTS ${name}`),

@@ -1,5 +1,6 @@
 import {
   array,
+  boolean,
   bytes,
   checked,
   duration,
@@ -26,6 +27,10 @@ export const linkKeyConfig = object('key of one channel on the link', {
   }),
   algorithm: withDefault(oneOf('tag algorithm', ['HMAC-SHA-256-128', 'AES-256-GMAC']), 'HMAC-SHA-256-128'),
   keyFile: secretFile('64 hexadecimal digits', parseLinkKey),
+  ended: withDefault(
+    boolean('true for a key that is not believed any more: its datagrams are refused and counted'),
+    false,
+  ),
 });
 
 export const linkConfig = object('sluice link: the wire-facing half of the isolated side', {

@@ -14,6 +14,7 @@ import type {
 import { type JudgedBatch, type ReceiveEvent, type ReceiveLimits, ReceiveMachine } from '@sluice/transfer';
 import { sha256 } from '@sluice/trust';
 import type { Arena } from '@sluice/wasm';
+import type { EndedKeys } from './ended-keys.ts';
 import type { SessionFile } from './session-file.ts';
 import { FileSpool, type SpoolEntry, type SpoolLimits } from './spool.ts';
 
@@ -23,6 +24,8 @@ export interface PipelineParts {
   readonly spoolDirectory: string;
   readonly spoolLimits: SpoolLimits;
   readonly sessionFile: SessionFile;
+  /** Keys that count no more, beside those that the configuration says so of. */
+  readonly endedKeys?: EndedKeys;
   readonly chunkLog: ChunkLog;
   /** Where blocks are gathered and a native source receives into; without it datagrams are judged one by one. */
   readonly arena?: Arena;
@@ -89,6 +92,7 @@ export class LinkPipeline {
       ...arena,
     };
     this.machine = new ReceiveMachine(machineParts, limits, sessionFile.read());
+    for (const { asid, id } of keys) if (parts.endedKeys?.has(id) === true) this.machine.endKey(asid);
   }
 
   /** Batches taken so far: moves while datagrams come. */
@@ -115,7 +119,32 @@ export class LinkPipeline {
       case 'forget':
         await this.spool.forget(message.channel, message.key);
         this.machine.forget(message.channel, message.key);
+        break;
+      case 'end-keys':
+        this.#endKeys(message.ids);
     }
+  }
+
+  /** For good, and at once: a disk that does not take it is no reason to believe the key until it does. */
+  #endKeys(ids: readonly string[]): void {
+    const { keys, endedKeys, logger } = this.#parts;
+    for (const { asid, channel, id } of keys) {
+      if (!ids.includes(id) || endedKeys?.has(id) === true) continue;
+      this.machine.endKey(asid);
+      logger.warn({ channel, asid, key: id }, 'link key ended');
+      try {
+        endedKeys?.add(id);
+      } catch (err) {
+        // The receiver says it again with each connection.
+        logger.error({ channel, asid, key: id, err }, 'that the link key ended cannot be written down');
+      }
+    }
+  }
+
+  /** Authentic datagrams by key id. */
+  get authentic(): Readonly<Record<string, number>> {
+    const { authentic } = this.machine.counters;
+    return Object.fromEntries(this.#parts.keys.map(({ asid, id }) => [id, authentic[asid] ?? 0]));
   }
 
   /** Leave to come in. What was taken before is wanted once more then: all that is on air of it counts from now on. */

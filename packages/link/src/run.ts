@@ -12,13 +12,20 @@ import {
   startWatchdog,
 } from '@sluice/base';
 import { ChunkLog, directoryStorage } from '@sluice/pcapng';
-import { LINK_PROTOCOL, type LinkToReceiver, parseReceiverMessage, type ReceiverToLink } from '@sluice/ports';
+import {
+  LINK_PROTOCOL,
+  type LinkKey,
+  type LinkToReceiver,
+  parseReceiverMessage,
+  type ReceiverToLink,
+} from '@sluice/ports';
 import { receiveArenaBytes } from '@sluice/transfer';
-import { makeLinkKey, openTagAccelerator, parseLinkKey } from '@sluice/trust';
+import { makeLinkKey, openTagAccelerator, parseLinkKey, type TagChoice } from '@sluice/trust';
 import { type LinkSource, openSource, RECEIVE_BYTES, unixDatagramSend } from '@sluice/udp';
 import { Announcer } from './announcer.ts';
 import { Arena } from '@sluice/wasm';
 import { linkConfig, type LinkConfig } from './config.ts';
+import { EndedKeys } from './ended-keys.ts';
 import { PauseWatch } from './pauses.ts';
 import { LinkPipeline } from './pipeline.ts';
 import { SessionFile } from './session-file.ts';
@@ -52,10 +59,9 @@ export async function runLink(configFile: string): Promise<void> {
     () => pipeline.whole(),
     (message) => receiver.client?.send(message) ?? false,
   );
+  const keys = keysOf(config, tags.accelerate);
   const pipeline = new LinkPipeline({
-    keys: config.keys.map(({ asid, channel, algorithm, keyFile }) =>
-      makeLinkKey({ asid, channel, algorithm, key: parseLinkKey(keyFile.text()) }, tags.accelerate),
-    ),
+    keys,
     limits,
     arena,
     spoolDirectory: config.spoolDirectory,
@@ -66,18 +72,14 @@ export async function runLink(configFile: string): Promise<void> {
       doneMarks: DONE_MARKS,
     },
     sessionFile: new SessionFile(config.stateDirectory),
+    endedKeys: new EndedKeys(config.stateDirectory),
     chunkLog,
     logger,
     toReceiver: (message) => announcer.say(message),
   });
+  for (const { asid, ended } of config.keys) if (ended) pipeline.machine.endKey(asid);
   shutdown.add('spool', () => pipeline.spool.close());
-  const connected = connectReceiver(config, pipeline, announcer, () => ({
-    type: 'hello',
-    protocol: LINK_PROTOCOL,
-    tsi: pipeline.machine.highestLive,
-    io: source.io,
-    receiveBuffer: source.receiveBuffer(),
-  }));
+  const connected = connectReceiver(config, pipeline, announcer, () => helloOf(pipeline, source, keys));
   receiver.client = connected;
   shutdown.add('receiver connection', () => connected.close());
   pipeline.start(source);
@@ -107,6 +109,20 @@ function endWithReceiver(shutdown: Shutdown): void {
   process.stdin.resume();
   process.stdin.once('end', () => void shutdown.stop('the receiver that runs this process is gone'));
 }
+
+const keysOf = ({ keys }: LinkConfig, accelerate: TagChoice['accelerate']): readonly LinkKey[] =>
+  keys.map(({ asid, channel, algorithm, keyFile }) =>
+    makeLinkKey({ asid, channel, algorithm, key: parseLinkKey(keyFile.text()) }, accelerate),
+  );
+
+const helloOf = ({ machine }: LinkPipeline, source: LinkSource, keys: readonly LinkKey[]): LinkToReceiver => ({
+  type: 'hello',
+  protocol: LINK_PROTOCOL,
+  tsi: machine.highestLive,
+  io: source.io,
+  receiveBuffer: source.receiveBuffer(),
+  keys: keys.map(({ id, asid, channel }) => ({ id, asid, channel })),
+});
 
 /** The arena, with the socket that receives into it, what checks tags in it and what watches how late this thread is. */
 async function openLink(config: LinkConfig, configFile: string) {
@@ -202,6 +218,7 @@ function statusMessage(
     },
     verdicts: Object.fromEntries(counters.verdicts),
     stageNs: { arrive: source.receiveNs ?? 0, ...machine.stageNs },
+    keys: pipeline.authentic,
   };
 }
 

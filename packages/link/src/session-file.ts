@@ -1,6 +1,9 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { OperationalError } from '@sluice/ports';
+import { writeDurably } from './durable-file.ts';
+
+const NAME = 'highest-live-tsi';
 
 /**
  * The highest live TSI accepted, durable (PROTOCOL.md S-3). Written when a session begins, which is rare enough to wait
@@ -13,7 +16,7 @@ export class SessionFile {
   constructor(directory: string) {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     this.#directory = directory;
-    this.#path = join(directory, 'highest-live-tsi');
+    this.#path = join(directory, NAME);
   }
 
   /**
@@ -42,20 +45,6 @@ export class SessionFile {
   /** Never goes back: a lower session than the one on disk is left out. */
   write(tsi: number): void {
     if (tsi <= this.read()) return;
-    const temporary = `${this.#path}.new`;
-    const file = openSync(temporary, 'w', 0o600);
-    try {
-      writeSync(file, `${String(tsi)}\n`);
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
-    }
-    renameSync(temporary, this.#path);
-    const directory = openSync(this.#directory, 'r');
-    try {
-      fsyncSync(directory);
-    } finally {
-      closeSync(directory);
-    }
+    writeDurably(this.#directory, NAME, `${String(tsi)}\n`);
   }
 }

@@ -5,6 +5,7 @@ import type { DatagramSource, Digest, LinkKey, LinkToReceiver, ReceivedBatch } f
 import { DEFAULT_LIMITS, type PassOrder, type SendObject, SendMachine } from '@sluice/transfer';
 import { makeLinkKey } from '@sluice/trust';
 import { onTestFinished } from 'vitest';
+import { EndedKeys } from '../src/ended-keys.ts';
 import { LinkPipeline } from '../src/pipeline.ts';
 import { SessionFile } from '../src/session-file.ts';
 import type { SpoolLimits } from '../src/spool.ts';
@@ -124,7 +125,11 @@ export class Link {
   readonly pipeline: LinkPipeline;
   readonly chunkLog: ChunkLog;
 
-  constructor(directory: string, limits: Partial<SpoolLimits> = {}, mode: 'off' | 'full' = 'off') {
+  constructor(
+    directory: string,
+    limits: Partial<SpoolLimits> = {},
+    { mode = 'off', keys = KEYS }: { readonly mode?: 'off' | 'full'; readonly keys?: readonly LinkKey[] } = {},
+  ) {
     const log = {
       mode,
       interfaces: [{ ...ENDS, name: 'link', sourcePort: 1, destinationPort: 1 }],
@@ -139,11 +144,12 @@ export class Link {
     const clock = { wallMs: () => 0, upMs: () => 0 };
     this.chunkLog = new ChunkLog(log, directoryStorage(`${directory}/log`), clock);
     this.pipeline = new LinkPipeline({
-      keys: KEYS,
+      keys,
       limits: DEFAULT_LIMITS,
       spoolDirectory: `${directory}/spool`,
       spoolLimits: { ...LIMITS, ...limits },
       sessionFile: new SessionFile(`${directory}/state`),
+      endedKeys: new EndedKeys(`${directory}/state`),
       chunkLog: this.chunkLog,
       logger,
       toReceiver: (message) => this.said.push(message),

@@ -101,7 +101,7 @@ describe('from datagrams to files', () => {
 describe('a chunk log that cannot be written', () => {
   it('is an alarm once a second while it lasts, and stops nothing', async () => {
     const directory = scratch();
-    const link = new Link(directory, {}, 'full');
+    const link = new Link(directory, {}, { mode: 'full' });
     const codes = (): string[] => link.said.flatMap((message) => (message.type === 'alarm' ? [message.code] : []));
     link.pipeline.tick();
     expect(codes()).toEqual([]);

@@ -43,6 +43,7 @@ export function openChannels(channels: readonly ChannelPolicyConfig[]): Readonly
       paths: channel.paths,
       maxBytes: channel.maxBytes,
       maxArtifacts: channel.maxArtifacts,
+      versioned: channel.versioned,
     };
     const fault = contexts.has(channel.name) ? `channel ${channel.name} is there twice` : policyFault(policy);
     if (fault !== undefined)

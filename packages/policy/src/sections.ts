@@ -51,6 +51,31 @@ export const channelPolicyConfig = object('policy of one channel; nothing here h
   paths: array('globs of file paths let in', string('glob'), { min: 0, max: 256 }),
   maxBytes: bytes('largest bundle', { min: 1 }),
   maxArtifacts: integer('most artifacts in a bundle', { min: 1, max: 500_000 }),
+  versioned: withDefault(
+    array(
+      'types that must have a version that grows, besides cve-db and git: an older release cannot bring them back',
+      oneOf('type', ['image', 'chart', 'file']),
+      { max: 3 },
+    ),
+    [],
+  ),
+});
+
+/** Who may bring in other keys than the configuration names. */
+export const trustConfig = object('who may sign trust policies; without it a policy is taken by its digest alone', {
+  rootKeyFiles: array('public keys of the offline root, PEM', publicKeyFile('PEM file'), { min: 1, max: 8 }),
+  personKeyFiles: array('public keys of the persons, PEM', publicKeyFile('PEM file'), { min: 2, max: 32 }),
+  persons: withDefault(integer('different persons who must have signed, beside a root', { min: 2, max: 16 }), 2),
+});
+
+/** The control socket, and who may use it. */
+export const controlConfig = object('control socket: keys, policies, pause, quarantine; without it there is none', {
+  socket: path('Unix socket'),
+  mode: withDefault(string('its file mode, octal', { pattern: /^0[0-7]{3}$/, words: 'such as 0660' }), '0660'),
+  users: optional(
+    array('user ids that may, besides root; whoever may open the socket without it', integer('user id'), { max: 64 }),
+  ),
+  io: withDefault(oneOf('how it is found out who asks: by a native call, or not at all', ['auto', 'portable']), 'auto'),
 });
 
 /** The channels, with keys that fit their policies. */
@@ -65,5 +90,7 @@ export const redisConfig = object('Redis of the import queue; not trusted', {
   passwordFile: optional(secretFile('password')),
 });
 
+export type TrustConfig = Infer<typeof trustConfig>;
+export type ControlConfig = Infer<typeof controlConfig>;
 export type StoreConfig = Infer<typeof storeConfig>;
 export type ChannelPolicyConfig = Infer<typeof channelPolicyConfig>;

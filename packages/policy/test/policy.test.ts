@@ -67,6 +67,7 @@ describe('the policy of a channel', () => {
       paths: ['**'],
       maxBytes: 2 ** 30,
       maxArtifacts: 100,
+      versioned: [],
     });
     expect([...(context?.verifiers.keys() ?? [])].sort()).toEqual([idOf('transport'), idOf('a'), idOf('b')].sort());
   });

@@ -34,6 +34,8 @@ export interface TogetherCheck {
 /** The link keys of one side: index is the ASID (0 to 15). */
 export interface LinkKey {
   readonly asid: number;
+  /** What people call it by: 64 hexadecimal digits that say nothing of its bytes. The same on both sides, whatever its ASID. */
+  readonly id: string;
   readonly channel: string;
   readonly algorithm: TagAlgorithm;
   /** The authenticator of this key for one session: derives the session key (PROTOCOL.md A-4). */

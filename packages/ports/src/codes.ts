@@ -12,6 +12,7 @@ export const DATAGRAM_CODES = [
   'bad-extension',
   'unknown-class',
   'unknown-asid',
+  'key-ended',
   'old-session',
   'replayed',
   'bad-tag',
@@ -49,6 +50,8 @@ export const BUNDLE_CODES = [
   'signature-invalid',
   'signer-unknown',
   'too-few-release-signatures',
+  'key-revoked',
+  'key-out-of-window',
   'channel-mismatch',
   'sequence-repeated',
   'chain-mismatch',
@@ -60,6 +63,8 @@ export const BUNDLE_CODES = [
   'path-outside-root',
   'bundle-too-large',
   'version-not-newer',
+  'version-missing',
+  'version-mismatch',
   'blob-missing',
   'blob-unlisted',
   'digest-mismatch',
@@ -89,6 +94,17 @@ export const TICKET_CODES = [
   'ticket-too-soon',
 ] as const;
 export type TicketCode = (typeof TICKET_CODES)[number];
+
+/** Why what a person asked for on a control socket was not done. */
+export const CONTROL_CODES = [
+  'policy-rollback',
+  'policy-unapproved',
+  'policy-digest',
+  'policy-foreign',
+  'key-unknown',
+  'quarantine-unknown',
+] as const;
+export type ControlCode = (typeof CONTROL_CODES)[number];
 
 /** A refusal: the code, and one sentence for the operator. `detail` may hold hostile text: print it through a sink. */
 export interface Refusal {

@@ -8,10 +8,20 @@ import { LINK_ALARMS, type LinkAlarm } from './errors.ts';
 export const LINK_PROTOCOL = 1;
 /** Most digests in one `allow`. */
 export const ALLOW_DIGESTS = 500;
+/** Keys of a link, and revoked keys in one message. */
+const LINK_KEYS = 16;
+export const END_KEYS = 1000;
 /** Bytes of the largest statement (PROTOCOL.md section 8). */
 export const STATEMENT_BYTES = 64 * 2 ** 20;
 /** Bytes of the largest envelope: base64 and the frame make it a third larger than its statement. Link must be able to hold one that nobody vouches for. */
 export const ENVELOPE_BYTES = STATEMENT_BYTES * 1.5;
+
+/** A link key without its bytes. */
+export interface LinkKeyNote {
+  readonly id: string;
+  readonly asid: number;
+  readonly channel: string;
+}
 
 export type LinkToReceiver =
   | {
@@ -23,6 +33,8 @@ export type LinkToReceiver =
       readonly io: string;
       /** Effective receive buffer, bytes. */
       readonly receiveBuffer: number;
+      /** Its keys. One of an earlier version does not tell, and cannot be told that one has ended. */
+      readonly keys?: readonly LinkKeyNote[];
     }
   /** A whole object lies in the spool, synced. Its digest has not been checked: that is the receiver's. */
   | {
@@ -85,6 +97,8 @@ export type LinkToReceiver =
       readonly verdicts: Readonly<Record<string, number>>;
       /** Nanoseconds that each stop of link has taken. */
       readonly stageNs: Readonly<Record<string, number>>;
+      /** Authentic datagrams by key id. */
+      readonly keys?: Readonly<Record<string, number>>;
     };
 
 export type ReceiverToLink =
@@ -93,7 +107,9 @@ export type ReceiverToLink =
   /** The object was taken: its file goes, and it is not gathered again. */
   | { readonly type: 'settle'; readonly channel: string; readonly key: string }
   /** The object was not what its digest says: its file goes, and a later pass brings it again. */
-  | { readonly type: 'forget'; readonly channel: string; readonly key: string };
+  | { readonly type: 'forget'; readonly channel: string; readonly key: string }
+  /** Keys that were revoked: those of them that are link's count no more, for good. */
+  | { readonly type: 'end-keys'; readonly ids: readonly string[] };
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -105,16 +121,26 @@ const count = (value: unknown): value is number =>
 const counts = (value: unknown): value is Readonly<Record<string, number>> =>
   isFields(value) && Object.values(value).every((n) => typeof n === 'number' && Number.isFinite(n));
 
+const isKeyId = (value: unknown): value is string => typeof value === 'string' && /^[0-9a-f]{64}$/.test(value);
+const keyNotes = (value: unknown): boolean =>
+  Array.isArray(value) &&
+  value.length <= LINK_KEYS &&
+  value.every((note) => isFields(note) && isKeyId(note.id) && count(note.asid) && text(note.channel));
+const absentOr =
+  (holds: (value: unknown) => boolean) =>
+  (value: unknown): boolean =>
+    value === undefined || holds(value);
+
 /** The fields each message of link must have, and their form. */
 const FROM_LINK: Readonly<Record<LinkToReceiver['type'], Readonly<Record<string, (value: unknown) => boolean>>>> = {
-  hello: { protocol: count, tsi: count, io: text, receiveBuffer: count },
+  hello: { protocol: count, tsi: count, io: text, receiveBuffer: count, keys: absentOr(keyNotes) },
   object: { channel: text, key: text, digest: isDigest, size: count, contentType: text, path: text },
   grown: { channel: text, key: text, digest: isDigest, size: count, contentType: text, path: text, bytes: count },
   progress: { channel: text, digest: isDigest, size: count, blocks: count, stored: count },
   heartbeat: { channel: text, tsi: count, senderNtp: count, body: text },
   margin: { channel: text, digest: isDigest, worst: count, recovered: count },
   alarm: { code: (value) => LINK_ALARMS.some((code) => code === value), detail: text },
-  status: { tsi: count, numbers: counts, verdicts: counts, stageNs: counts },
+  status: { tsi: count, numbers: counts, verdicts: counts, stageNs: counts, keys: absentOr(counts) },
 };
 
 const FROM_RECEIVER: Readonly<Record<ReceiverToLink['type'], Readonly<Record<string, (value: unknown) => boolean>>>> = {
@@ -124,6 +150,7 @@ const FROM_RECEIVER: Readonly<Record<ReceiverToLink['type'], Readonly<Record<str
   },
   settle: { channel: text, key: text },
   forget: { channel: text, key: text },
+  'end-keys': { ids: (value) => Array.isArray(value) && value.length <= END_KEYS && value.every(isKeyId) },
 };
 
 function fits(

@@ -43,6 +43,10 @@ export interface ImportQueue {
   /** Adds the job of a bundle; `again` removes a finished one of the same bundle first. A job that is under way is left alone. */
   enqueue(bundle: Digest, options?: { readonly again?: boolean }): Promise<'added' | 'present'>;
   status(bundle: Digest): Promise<JobStatus>;
+  /** Takes a job out that no worker has in hand; one that is in hand ends as it ends. */
+  remove(bundle: Digest): Promise<void>;
+  /** Whether workers take jobs. Redis forgets it when it loses its data: say it again. */
+  pause(paused: boolean): Promise<void>;
   /** Jobs that ended from now on. Events are lost while Redis is away: ask `status` for what matters. Returns its own undoing. */
   onResult(listener: (result: JobResult) => void): () => void;
   /** Never throws. */
@@ -123,6 +127,16 @@ class BullQueue implements ImportQueue {
     const receipt = state === 'completed' && typeof value === 'string' ? value : undefined;
     const reason = typeof job.failedReason === 'string' && job.failedReason !== '' ? job.failedReason : undefined;
     return { state, attempts: job.attemptsMade, receipt, reason };
+  }
+
+  async remove(bundle: Digest): Promise<void> {
+    const { state } = await this.status(bundle);
+    if (state !== 'absent' && state !== 'active') await this.#bounded(() => this.#queue.remove(jobIdOf(bundle)));
+  }
+
+  async pause(paused: boolean): Promise<void> {
+    if ((await this.#bounded(() => this.#queue.isPaused())) === paused) return;
+    await this.#bounded(() => (paused ? this.#queue.pause() : this.#queue.resume()));
   }
 
   onResult(listener: (result: JobResult) => void): () => void {

@@ -3,27 +3,28 @@ import { parseEnvelope, parseReceipt } from '@sluice/bundle';
 import { entryView, type Filters, HttpProblem, type Page, type PageRequest } from '@sluice/chassis';
 import { BUNDLE_STATES, type BundleRecord, type ReceiverLedger } from '@sluice/ledger';
 import { isDigest, jsonText } from '@sluice/ports';
+import type { Anchors } from '@sluice/policy';
 import type { CheckParts } from './checks.ts';
 import type { ReceiverConfig } from './config.ts';
 import type { Outbox } from './outbox.ts';
 import type { ReceiverPipeline } from './pipeline.ts';
 
 export interface AnswerParts extends CheckParts {
+  readonly anchors: Anchors;
   readonly outbox: Outbox;
   readonly pipeline: ReceiverPipeline;
   readonly config: ReceiverConfig;
 }
 
 /** The answer of /v1/status. */
-export function statusOf({ ledger, link, outbox, pipeline, missing, channels, config }: AnswerParts): unknown {
+export function statusOf({ anchors, ledger, link, outbox, pipeline, missing, channels, config }: AnswerParts): unknown {
   return {
     config: digestOfConfig(config),
     link: link.view(),
     channels: channels.map((name) => {
-      const policy = config.channels.find((channel) => channel.name === name);
       return {
         name,
-        releaseSignatures: policy?.releaseSignatures,
+        releaseSignatures: anchors.get(name)?.policy.releaseSignatures,
         heartbeat: link.heartbeatOf(name),
         missing: missing.of(name).map(({ sequence }) => sequence),
         missingBundles: missing
@@ -38,7 +39,8 @@ export function statusOf({ ledger, link, outbox, pipeline, missing, channels, co
       objects: transport.statement.objects.length,
       whole,
     })),
-    outbox: { waiting: ledger.outbox().length, queueAvailable: !outbox.unavailable },
+    outbox: { waiting: ledger.outbox().length, queueAvailable: !outbox.unavailable, paused: outbox.paused },
+    trust: { policy: anchors.policy ?? null, revoked: [...ledger.trust.revoked()] },
     bundles: Object.fromEntries(BUNDLE_STATES.map((state) => [state, ledger.count(state)])),
   };
 }

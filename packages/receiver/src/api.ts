@@ -23,6 +23,7 @@ const status = record({
       verdicts: numbers,
       stageNs: numbers,
       alarms: list(record({ code: text(), detail: text(), ageMs: number })),
+      keys: list(record({ id: text(), asid: count(), channel: text(), datagrams: count('authentic ones') })),
       progress: list(record({ digest, size: count(), blocks: count(), stored: count() })),
     },
     { io: text(), receiveBuffer: count(), session: count(), silentMs: number },
@@ -34,7 +35,8 @@ const status = record({
     ),
   ),
   open: list(record({ bundle: digest, channel: text(), sequence: count(), objects: count(), whole: count() })),
-  outbox: record({ waiting: count(), queueAvailable: { type: 'boolean' } }),
+  outbox: record({ waiting: count(), queueAvailable: { type: 'boolean' }, paused: { type: 'boolean' } }),
+  trust: record({ policy: orNull(record({ version: count(), digest })), revoked: list(text()) }),
   bundles: numbers,
 });
 

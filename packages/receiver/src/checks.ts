@@ -4,6 +4,7 @@ import type { ImportQueue } from '@sluice/queue';
 import { type LinkAlarm, terminalText } from '@sluice/ports';
 import type { LinkState } from './link-state.ts';
 import type { MissingBundles } from './missing.ts';
+import { PAUSED } from './outbox.ts';
 import type { ReceiverPipeline } from './pipeline.ts';
 
 export interface CheckParts {
@@ -38,6 +39,7 @@ const ALARM_LASTS_MS = 10_000;
 export function addChecks(health: Health, parts: CheckParts): void {
   const { ledger, link, queue } = parts;
   const checks = [
+    importsPaused(ledger),
     linkProcess(link),
     linkDisk('spool', ['spool-full', 'spool-io'], 'fail', link),
     linkDisk('chunk-log', ['chunk-log-full', 'chunk-log-io'], 'warn', link),
@@ -196,6 +198,15 @@ const kernelDrops = (link: LinkState): HealthCheck => ({
       'the kernel had no room for what came, since link started: a larger receive buffer, or a lower rate at the sender';
     return drops === 0 ? { status: 'pass', ...seen } : { status: 'warn', ...seen, output };
   },
+});
+
+/** A person's word: it lasts over restarts, so it must not be forgotten. */
+const importsPaused = (ledger: ReceiverLedger): HealthCheck => ({
+  name: 'imports:paused',
+  check: () =>
+    ledger.control.get(PAUSED) === 'yes'
+      ? { status: 'warn', output: 'imports are paused by hand; "sluice resume" lets them go on' }
+      : { status: 'pass' },
 });
 
 const queueAge = ({ ledger, limits }: CheckParts): HealthCheck => ({

@@ -14,7 +14,7 @@ import {
 import { ENVELOPE_BYTES } from '@sluice/bundle';
 import { httpConfig } from '@sluice/chassis';
 import { loadTicketSigner } from '@sluice/trust';
-import { channelsConfig, publicKeyFile, redisConfig, storeConfig } from '@sluice/policy';
+import { channelsConfig, controlConfig, publicKeyFile, redisConfig, storeConfig, trustConfig } from '@sluice/policy';
 
 const ticketsConfig = object('tickets, the only thing meant to go back; without this section there are none', {
   keyFile: secretFile('private Ed25519 key that signs tickets, PEM', loadTicketSigner),
@@ -48,6 +48,8 @@ export const receiverConfig = object('sluice receiver: verifies, publishes and q
   ),
   http: httpConfig(9181),
   channels: channelsConfig('channels'),
+  trust: optional(trustConfig),
+  control: optional(controlConfig),
   store: storeConfig,
   redis: redisConfig,
   importerKeyFiles: array('public keys of the importers, which sign receipts', publicKeyFile('PEM file'), {

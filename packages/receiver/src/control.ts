@@ -1,7 +1,7 @@
 import type { Logger, Shutdown } from '@sluice/base';
 import type { TicketResult } from '@sluice/bundle';
-import { HttpProblem, startControl } from '@sluice/chassis';
-import { loadTicketSigner } from '@sluice/trust';
+import { askerOf, HttpProblem, startControl } from '@sluice/chassis';
+import { loadTicketSigner, openPeerReader } from '@sluice/trust';
 import type { ReceiverLedger } from '@sluice/ledger';
 import type { ReceiverConfig } from './config.ts';
 import { Gaps } from './gaps.ts';
@@ -20,6 +20,7 @@ export interface ControlParts {
 interface Asked {
   readonly bundle?: unknown;
   readonly draft?: unknown;
+  readonly reason?: unknown;
 }
 
 /** The control socket, where tickets are switched on: `POST /v1/ticket/draft`, then `POST /v1/ticket` with what the draft was named. */
@@ -32,17 +33,20 @@ export async function startTickets(
   const channels = config.channels.map(({ name }) => name);
   const gaps = new Gaps({ channels, open: () => pipeline.open, missing, spoolDirectory });
   const tickets = new Tickets({ gaps, ledger, logger, signer: loadTicketSigner(keyFile.text()) });
+  const peer = await openPeerReader(config.control?.io ?? 'auto');
   const control = await startControl({
     socketPath: controlSocket,
     mode: Number.parseInt(controlMode, 8),
     logger,
+    peer,
     routes: (app) => {
       app.post<{ Body: Asked }>('/v1/ticket/draft', async ({ body }, reply) => {
         return answer(reply, await tickets.draft(nameOf(body)));
       });
-      app.post<{ Body: Asked }>('/v1/ticket', async ({ body }, reply) => {
+      app.post<{ Body: Asked }>('/v1/ticket', async (request, reply) => {
+        const { body } = request;
         if (typeof body.draft !== 'string') throw new HttpProblem(400, 'draft is missing: a ticket is shown first');
-        return answer(reply, await tickets.issue(nameOf(body), body.draft));
+        return answer(reply, await tickets.issue(nameOf(body), body.draft, askerOf(request, peer, body.reason)));
       });
     },
   });

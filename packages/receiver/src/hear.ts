@@ -15,7 +15,9 @@ export interface HearParts {
   readonly ledger: ReceiverLedger;
   readonly link: LinkState;
   readonly logger: Logger;
-  readonly channels: ReadonlyMap<string, unknown>;
+  readonly channels: { readonly has: (name: string) => boolean };
+  /** Link connected, and has said what it has. */
+  readonly onHello?: () => void;
   /** Symbols to spare of the worst block of an object. */
   readonly onMargin?: (symbols: number) => void;
 }
@@ -36,12 +38,13 @@ export async function hear(message: LinkToReceiver, parts: HearParts): Promise<v
 
 async function obey(
   message: LinkToReceiver,
-  { pipeline, histories, missing, ledger, link, logger, channels, onMargin }: HearParts,
+  { pipeline, histories, missing, ledger, link, logger, channels, onHello, onMargin }: HearParts,
 ): Promise<void> {
   switch (message.type) {
     case 'hello':
       pipeline.linkConnected();
       link.hello(message);
+      onHello?.();
       logger.info({ io: message.io, receiveBuffer: message.receiveBuffer, session: message.tsi }, 'link connected');
       break;
     case 'object':

@@ -9,7 +9,7 @@ import { STATEMENT_TYPE } from './statements.ts';
 export interface HistoryParts {
   readonly ledger: ReceiverLedger;
   readonly logger: Logger;
-  readonly channels: ReadonlyMap<string, VerifyContext>;
+  readonly channels: { readonly get: (name: string) => VerifyContext | undefined };
   readonly toLink: (message: ReceiverToLink) => void;
 }
 

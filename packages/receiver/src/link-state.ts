@@ -1,5 +1,5 @@
 import { History, type Rates } from '@sluice/chassis';
-import type { Digest, LinkToReceiver } from '@sluice/ports';
+import type { Digest, LinkKeyNote, LinkToReceiver } from '@sluice/ports';
 import type { Heartbeat } from './heartbeat.ts';
 
 type Message<T extends LinkToReceiver['type']> = LinkToReceiver & { readonly type: T };
@@ -155,6 +155,11 @@ export class LinkState {
     return this.#status?.verdicts ?? {};
   }
 
+  /** Link's keys, and how many authentic datagrams came by each since it started. */
+  get keys(): readonly (LinkKeyNote & { readonly datagrams: number })[] {
+    return this.#hello?.keys?.map((key) => ({ ...key, datagrams: this.#status?.keys?.[key.id] ?? 0 })) ?? [];
+  }
+
   view(): unknown {
     return {
       io: this.#hello?.io,
@@ -165,6 +170,7 @@ export class LinkState {
       verdicts: this.verdicts,
       stageNs: this.#status?.stageNs ?? {},
       alarms: this.alarms,
+      keys: this.keys,
       progress: [...this.#progress.values()].map(({ digest, size, blocks, stored }) => ({
         digest,
         size,

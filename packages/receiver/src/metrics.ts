@@ -73,6 +73,16 @@ export function addMetrics(metrics: Metrics, { ledger, link, channels, missing }
       }
     },
   });
+  metrics.counter({
+    name: 'sluice_link_key_datagrams_total',
+    help: 'Authentic datagrams since link started, by channel and key.',
+    labels: ['channel', 'asid'],
+    collect: (counter) => {
+      for (const { channel, asid, datagrams } of link.keys) {
+        if (channels.includes(channel)) counter.inc({ channel, asid: String(asid) }, datagrams);
+      }
+    },
+  });
   for (const [number, [name, help]] of Object.entries(LINK_NUMBERS)) {
     const value = (): number => Math.max(0, link.numbers[number] ?? 0);
     if (name.endsWith('_total')) metrics.counter({ name, help, collect: (counter) => counter.inc(value()) });

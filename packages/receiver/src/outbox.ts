@@ -1,10 +1,12 @@
 import type { Logger } from '@sluice/base';
 import { parseReceipt, type Verifier } from '@sluice/bundle';
-import type { ReceiverLedger } from '@sluice/ledger';
-import { type Digest, OperationalError, type ReceiverAlarm } from '@sluice/ports';
+import type { Actor, ReceiverLedger } from '@sluice/ledger';
+import { type Digest, OperationalError, type ReceiverAlarm, type Result } from '@sluice/ports';
 import { bundleOf, type ImportQueue } from '@sluice/queue';
 import { openEnvelope } from '@sluice/trust';
 
+/** Setting of the ledger: whether a person holds imports back. */
+export const PAUSED = 'imports-paused';
 /** How long a bundle whose result was not believed waits until it is looked at again: doubled each time. */
 const DISTRUST_FIRST_MS = 10_000;
 const DISTRUST_MAX_MS = 600_000;
@@ -15,6 +17,10 @@ export interface OutboxParts {
   readonly logger: Logger;
   /** Keys of the importers. */
   readonly importers: readonly Verifier[];
+  /** Keys that count no more. */
+  readonly isRevoked?: (key: string) => boolean;
+  /** Whether the signatures of a published bundle still hold. */
+  readonly stands?: (bundle: Digest) => Result<undefined>;
   /** Something that Redis says is not believed: counted and shown. */
   readonly onAlarm: (code: ReceiverAlarm) => void;
 }
@@ -28,11 +34,42 @@ export class Outbox {
   #running: Promise<void> | undefined;
   #wanted = false;
   #unavailable = false;
+  /** Withdrawn bundles whose jobs may still wait in the queue. */
+  readonly #unwanted: Set<Digest>;
   /** Bundles whose result in the queue was not believed: when they are queued again, waiting longer each time. */
   readonly #distrusted = new Map<Digest, { readonly after: number; readonly wait: number }>();
 
   constructor(parts: OutboxParts) {
     this.#parts = parts;
+    this.#unwanted = new Set(parts.ledger.refusals.unfinished());
+  }
+
+  /** True while a person has it so: nothing goes into the queue, until it is told to go on. */
+  get paused(): boolean {
+    return this.#parts.ledger.control.get(PAUSED) === 'yes';
+  }
+
+  pause(paused: boolean, actor: Actor): void {
+    const { ledger, logger } = this.#parts;
+    ledger.control.set(PAUSED, paused ? 'yes' : 'no', paused ? 'pause' : 'resume', actor);
+    logger.warn({ ...actor }, paused ? 'imports are paused' : 'imports go on');
+    void this.reconcile();
+  }
+
+  /** Takes out what waits for its import and does not hold any more. Its job goes with the next look. */
+  withdraw(): Digest[] {
+    const { ledger, logger, stands } = this.#parts;
+    const withdrawn: Digest[] = [];
+    for (const { bundle } of ledger.outbox()) {
+      const standing = stands?.(bundle);
+      if (standing?.ok !== false || !ledger.refusals.withdraw(bundle, standing.error.code, standing.error.detail))
+        continue;
+      withdrawn.push(bundle);
+      this.#unwanted.add(bundle);
+      logger.error({ bundle, code: standing.error.code, detail: standing.error.detail }, 'withdrawn before its import');
+    }
+    void this.reconcile();
+    return withdrawn;
   }
 
   /** True while Redis does not answer. */
@@ -70,7 +107,14 @@ export class Outbox {
     while (this.#wanted) {
       this.#wanted = false;
       try {
-        for (const { bundle, queued } of this.#parts.ledger.outbox()) await this.#look(bundle, queued);
+        const { paused } = this;
+        // Redis forgets: it is told each time, once there was a pause.
+        if (this.#parts.ledger.control.get(PAUSED) !== undefined) await this.#parts.queue.pause(paused);
+        for (const bundle of this.#unwanted) {
+          await this.#parts.queue.remove(bundle);
+          this.#unwanted.delete(bundle);
+        }
+        for (const { bundle, queued } of this.#parts.ledger.outbox()) await this.#look(bundle, queued, paused);
         this.#unavailable = false;
       } catch (error) {
         if (!(error instanceof OperationalError)) throw error;
@@ -84,7 +128,7 @@ export class Outbox {
     }
   }
 
-  async #look(bundle: Digest, queued: boolean): Promise<void> {
+  async #look(bundle: Digest, queued: boolean, paused: boolean): Promise<void> {
     const { queue, ledger, logger } = this.#parts;
     const distrusted = this.#distrusted.get(bundle);
     if (distrusted !== undefined && performance.now() < distrusted.after) return;
@@ -94,7 +138,9 @@ export class Outbox {
       const wait = Math.min((distrusted?.wait ?? DISTRUST_FIRST_MS / 2) * 2, DISTRUST_MAX_MS);
       this.#distrusted.set(bundle, { after: performance.now() + wait, wait });
     }
-    if (state === 'absent' || state === 'failed' || state === 'completed') {
+    const wanted = state === 'absent' || state === 'failed' || state === 'completed';
+    if (wanted && paused) return;
+    if (wanted) {
       await queue.enqueue(bundle, { again: true });
       logger.info({ bundle, again: queued }, 'queued for import');
     }
@@ -105,7 +151,11 @@ export class Outbox {
   #take(bundle: Digest, text: string): boolean {
     const { ledger, logger, importers } = this.#parts;
     const envelope = Buffer.from(text);
-    const opened = openEnvelope(envelope, importers);
+    const { isRevoked = () => false } = this.#parts;
+    const opened = openEnvelope(
+      envelope,
+      importers.filter(({ keyid }) => !isRevoked(keyid)),
+    );
     if (!opened.ok)
       return this.#alarm(
         'receipt-malformed',

@@ -161,8 +161,8 @@ function queueOf({ ledger, outbox, limits }: AnswerParts): readonly Fact[] {
       : [{ name: 'Oldest has waited', value: duration(age / 1000), level: old ? ('warn' as const) : undefined }]),
     {
       name: 'Import queue',
-      value: outbox.unavailable ? 'Redis is away' : 'reachable',
-      level: outbox.unavailable ? 'warn' : 'good',
+      value: outbox.unavailable ? 'Redis is away' : outbox.paused ? 'paused by hand' : 'reachable',
+      level: outbox.unavailable || outbox.paused ? 'warn' : 'good',
     },
     { name: 'Imported', value: String(ledger.count('imported')) },
     { name: 'Given up by an importer', value: String(failed), level: failed > 0 ? 'warn' : undefined },

@@ -1,38 +1,15 @@
-import { checkChain, checkVersions, type ReleaseContext, type VerifiedTransport } from '@sluice/bundle';
-import type { Logger } from '@sluice/base';
-import type { ReceiverLedger } from '@sluice/ledger';
-import type { BlobStore, Digest, ReceiverToLink, Refusal } from '@sluice/ports';
+import { checkChain, checkVersions, type VerifiedTransport } from '@sluice/bundle';
+import { type Digest, ok, type Refusal, type Result } from '@sluice/ports';
 import { Contents, PACK_TYPE } from './contents.ts';
-import type { Gate } from './gates.ts';
 import { Inventory, type SpooledObject } from './inventory.ts';
-import type { Judge } from './judge/judge.ts';
+import type { JudgedRelease } from './judge/messages.ts';
 import { lookInStore, type OpenBundle, OpenBundles, type UnderWay, underWay } from './open-bundles.ts';
 import { storeBundle } from './publish.ts';
-import type { SpoolChecks } from './spool/checks.ts';
+import type { PipelineParts } from './pipeline-parts.ts';
 import { liesInSpool } from './spooled.ts';
-import type { Quarantine } from './quarantine.ts';
 import { leaveFor, STATEMENT_TYPE, versionsOf } from './statements.ts';
 import { Turns } from './turns.ts';
 import { type VerifiedBundle, verifyBundle } from './verify.ts';
-
-export interface PipelineParts {
-  readonly store: BlobStore;
-  /** Hashes what lies in the spool. */
-  readonly checks: SpoolChecks;
-  readonly ledger: ReceiverLedger;
-  readonly logger: Logger;
-  /** By name: those that this receiver has a policy for. */
-  readonly channels: { readonly has: (name: string) => boolean };
-  /** Judges statements by the policies and keys of their channels. */
-  readonly judge: Judge;
-  readonly gates: readonly Gate[];
-  readonly quarantine: Quarantine;
-  /** Largest statement envelope, bytes. */
-  readonly statementBytes: number;
-  readonly toLink: (message: ReceiverToLink) => void;
-  /** A bundle is in the outbox. */
-  readonly onPublished: (bundle: Digest) => void;
-}
 
 /** How long until a step that failed for reasons outside is tried again. */
 const RETRY_MS = 5000;
@@ -160,7 +137,7 @@ export class ReceiverPipeline {
       return;
     }
     if (chain.value === 'new') {
-      ledger.received({ id, channel, sequence, release: statement.release.digest, bytes });
+      ledger.received({ id, channel, sequence, release: statement.release.digest, bytes }, transport.signer);
       logger.info(
         { bundle: id, channel, sequence, bytes, objects: statement.objects.length },
         'transport statement holds',
@@ -175,9 +152,8 @@ export class ReceiverPipeline {
   /** The release statement of a bundle, once it is there: policy, and leave for the blobs to come in. */
   async #release(bundle: OpenBundle): Promise<void> {
     if (bundle.release !== undefined) return;
-    const { ledger, logger, statementBytes } = this.#parts;
-    const { id, statement } = bundle.transport;
-    const { channel, release: named } = statement;
+    const { ledger, statementBytes } = this.#parts;
+    const { channel, release: named } = bundle.transport.statement;
     if (named.size > statementBytes) {
       const detail = `the release has ${String(named.size)} bytes, and a statement at most ${String(statementBytes)}`;
       await this.#refuseBundle(bundle.transport, { code: 'statement-too-large', detail });
@@ -202,15 +178,20 @@ export class ReceiverPipeline {
       return;
     }
     if (judged.type !== 'release') throw new Error('a release was judged as something else');
-    const { release } = judged;
-    const fresh = checkVersions({ artifacts: release.versions }, this.#versions(channel));
-    if (!fresh.ok) {
-      await this.#refuseBundle(bundle.transport, fresh.error);
-      return;
-    }
+    const still = this.#stillHolds(bundle.transport, judged.release);
+    if (still.ok) this.#released(bundle, judged.release);
+    else await this.#refuseBundle(bundle.transport, still.error);
+  }
+
+  #released(bundle: OpenBundle, release: JudgedRelease): void {
+    const { id, statement } = bundle.transport;
+    const { channel } = statement;
     bundle.release = release;
     const { name, artifacts, signers } = release;
-    logger.info({ bundle: id, channel, release: name, artifacts, signers: signers.length }, 'release statement holds');
+    this.#parts.logger.info(
+      { bundle: id, channel, release: name, artifacts, signers: signers.length },
+      'release statement holds',
+    );
     this.#allow(bundle.transport);
     for (const { digest } of statement.objects) {
       const there = this.#inventory.get(channel, digest);
@@ -234,8 +215,31 @@ export class ReceiverPipeline {
     return this.#inventory.get(channel, digest) !== undefined;
   }
 
-  #versions(channel: string): Pick<ReleaseContext, 'versionOf'> {
-    return { versionOf: (type, target) => this.#parts.ledger.versionOf(channel, type, target) };
+  /** What held when the release was judged and may hold no more: its signatures, and that nothing newer came meanwhile. */
+  #stillHolds({ signer, statement }: VerifiedTransport, release: JudgedRelease): Result<undefined> {
+    const { ledger, stands } = this.#parts;
+    const { channel, sequence } = statement;
+    const standing = stands?.(channel, { sequence, signer, approvers: release.signers }) ?? ok(undefined);
+    if (!standing.ok) return standing;
+    const versionOf = (type: string, target: string) => ledger.versionOf(channel, type, target);
+    return checkVersions({ artifacts: release.versions }, { versionOf });
+  }
+
+  /** Other keys count: what is under way and does not hold any more is refused. */
+  async lookAgain(): Promise<void> {
+    for (const { transport, release } of [...this.#open]) {
+      const still = release === undefined ? undefined : this.#stillHolds(transport, release);
+      if (still?.ok === false) await this.#refuseBundle(transport, still.error);
+    }
+  }
+
+  /** A refused bundle whose statements hold after all is under way again: what it brings is wanted once more. */
+  async reopen(transport: VerifiedTransport, release: JudgedRelease | undefined): Promise<void> {
+    const { channel, release: named } = transport.statement;
+    this.#parts.toLink({ type: 'allow', channel, digests: [transport.id, named.digest] });
+    const bundle = this.#open.take(transport, (each) => this.#spooled(channel, each));
+    if (release !== undefined && bundle.release === undefined) this.#released(bundle, release);
+    else await this.#release(bundle);
   }
 
   /** Tells link that the bundle's objects may come in. */
@@ -303,15 +307,14 @@ export class ReceiverPipeline {
       await this.#refuseBundle(transport, verified.error);
       return;
     }
-    // Another bundle may have brought a newer version since the release was judged.
-    const still = checkVersions({ artifacts: release.versions }, this.#versions(channel));
-    if (!still.ok) {
-      await this.#refuseBundle(transport, still.error);
-      return;
+    let still = this.#stillHolds(transport, release);
+    if (still.ok) {
+      logger.info({ bundle: transport.id, channel, blobs: verified.value.blobs }, 'verified');
+      await storeBundle(verified.value, store);
+      still = this.#stillHolds(transport, release);
     }
-    logger.info({ bundle: transport.id, channel, blobs: verified.value.blobs }, 'verified');
-    await storeBundle(verified.value, store);
-    this.#record(verified.value);
+    if (still.ok) this.#record(verified.value);
+    else await this.#refuseBundle(transport, still.error);
   }
 
   #record({ transport, release, blobs, gates, contents }: VerifiedBundle): void {
@@ -335,6 +338,7 @@ export class ReceiverPipeline {
 
   async #refuseBundle(transport: VerifiedTransport, refusal: Refusal): Promise<void> {
     const { id, statement } = transport;
+    if (!this.#open.has(id)) return;
     const wanted = [id, statement.release.digest];
     const statements = wanted.map((digest) => this.#inventory.get(statement.channel, digest));
     await this.#refuse(

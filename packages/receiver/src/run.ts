@@ -23,14 +23,22 @@ import {
   startHttp,
 } from '@sluice/chassis';
 import { ReceiverLedger } from '@sluice/ledger';
-import { type LinkToReceiver, parseLinkMessage, type ReceiverToLink } from '@sluice/ports';
-import { openChannels, openStore, readVerifier } from '@sluice/policy';
+import {
+  type Digest,
+  type LinkToReceiver,
+  ok,
+  parseLinkMessage,
+  type ReceiverToLink,
+  type Result,
+} from '@sluice/ports';
+import { Anchors, openStore, readVerifier } from '@sluice/policy';
 import { type ImportQueue, openQueue } from '@sluice/queue';
 import { unixDatagramSend } from '@sluice/udp';
 import { type AnswerParts, bundlesPage, filtersOf, statusOf, storyOf } from './answers.ts';
 import { receiverSchemas } from './api.ts';
 import { receiverConfig, type ReceiverConfig } from './config.ts';
 import { addChecks } from './checks.ts';
+import { type AdminParts, startAdmin } from './admin.ts';
 import { startTickets } from './control.ts';
 import { hear, type HearParts } from './hear.ts';
 import { Histories } from './history.ts';
@@ -44,6 +52,7 @@ import { overviewOf } from './overview.ts';
 import { ReceiverPipeline } from './pipeline.ts';
 import { SpoolChecks } from './spool/checks.ts';
 import { Quarantine } from './quarantine.ts';
+import { SecondLook } from './second-look.ts';
 
 /** How often the outbox is held against the queue. */
 const RECONCILE_MS = 5000;
@@ -58,45 +67,38 @@ export async function runReceiver(configFile: string, command: readonly string[]
   shutdown.add('ledger', () => {
     ledger.close();
   });
-  const channels = openChannels(config.channels);
+  const anchors = new Anchors({ channels: config.channels, trust: config.trust, record: ledger.trust });
+  const names = config.channels.map(({ name }) => name);
   const store = await openStore(config.store, config.stateDirectory);
   const metrics = createMetrics();
-  const margins = metrics.histogram({
-    name: 'sluice_link_fec_margin_symbols',
-    help: 'Symbols beyond need of the worst block of each object: at 0 one more loss would have cost the block.',
-    buckets: [0, 1, 2, 4, 8, 16, 32],
-  });
+  const margins = marginsIn(metrics);
   const queue = openImportQueue(config);
   shutdown.add('queue', () => queue.close());
-  const outbox = openOutbox(config, { ledger, queue, logger, metrics });
+  const outbox = openOutbox(config, { ledger, queue, logger, metrics, anchors });
   const link = new LinkState();
   const peers = new Set<LinePeer<ReceiverToLink>>();
   const toLink = (message: ReceiverToLink): void => {
     for (const peer of peers) peer.send(message);
   };
   const missing = new MissingBundles(ledger, logger);
-  const histories = new Histories({ ledger, logger, channels, toLink });
+  const histories = new Histories({ ledger, logger, channels: anchors, toLink });
+  const judge = startThread(new Judge(anchors.values()), 'judges statements', logger, shutdown);
+  const quarantine = new Quarantine(config.quarantineDirectory, config.quarantineBundles);
+  const { statementBytes } = config.limits;
   const pipeline = new ReceiverPipeline({
     store,
     checks: startThread(new SpoolChecks(), 'hashes the spool', logger, shutdown),
-    judge: startThread(new Judge(channels.values()), 'judges statements', logger, shutdown),
-    ledger,
-    logger,
-    channels,
+    ...{ judge, ledger, logger, channels: anchors, quarantine, statementBytes, toLink },
+    stands: (channel, signed) => anchors.stands(channel, signed),
     gates: config.gates.map(({ name, command: words, timeout }) => ({ name, command: words, timeoutMs: timeout })),
-    quarantine: new Quarantine(config.quarantineDirectory, config.quarantineBundles),
-    statementBytes: config.limits.statementBytes,
-    toLink,
     onPublished: () => void outbox.reconcile(),
   });
   shutdown.add('pipeline', () => pipeline.idle());
-  const stopListening = queue.onResult((result) => {
-    if (result.outcome === 'completed') outbox.completed(result.bundle, result.receipt);
-    else void outbox.reconcile();
-  });
-  shutdown.add('results', stopListening);
+  const endKeys = followKeys({ anchors, judge, outbox, link, toLink, pipeline });
+  const secondLook = new SecondLook({ ledger, logger, judge, quarantine, pipeline, statementBytes });
+  shutdown.add('results', takeResults(queue, outbox));
   const server = await listenToLink(config, peers, {
-    ...{ pipeline, histories, missing, ledger, link, logger, channels },
+    ...{ pipeline, histories, missing, ledger, link, logger, channels: anchors, onHello: endKeys },
     onMargin: (symbols) => margins.observe(symbols),
   });
   shutdown.add('link socket', () => server.close());
@@ -106,29 +108,84 @@ export async function runReceiver(configFile: string, command: readonly string[]
     clearInterval(timer);
   });
   const parts = {
-    ...{ config, ledger, link, outbox, queue, pipeline, missing, channels: [...channels.keys()] },
+    ...{ config, anchors, ledger, link, outbox, queue, pipeline, missing, channels: names },
     ...watched(config),
   };
   await startTickets(config, { ledger, logger, shutdown, pipeline, missing });
+  const importers = config.importerKeyFiles.map((file) => readVerifier(file).keyid);
+  await startAdmin(config, { ledger, logger, shutdown, anchors, outbox, secondLook, link, importers });
   const http = await serveHttp(config, logger, metrics, parts);
   shutdown.add('http', () => http.close());
   startWatchdog(notifier, { progress: () => true });
   notifier.ready();
   notifier.status(`listening, status at ${http.origin}/v1/status`);
-  logger.info({ http: http.origin, channels: [...channels.keys()] }, 'receiver ready');
+  logger.info({ http: http.origin, channels: names }, 'receiver ready');
+  await secondLook.resume();
   await outbox.reconcile();
+}
+
+const marginsIn = (metrics: Metrics) =>
+  metrics.histogram({
+    name: 'sluice_link_fec_margin_symbols',
+    help: 'Symbols beyond need of the worst block of each object: at 0 one more loss would have cost the block.',
+    buckets: [0, 1, 2, 4, 8, 16, 32],
+  });
+
+/** Gives its own undoing. */
+const takeResults = (queue: ImportQueue, outbox: Outbox): (() => void) =>
+  queue.onResult((result) => {
+    if (result.outcome === 'completed') outbox.completed(result.bundle, result.receipt);
+    else void outbox.reconcile();
+  });
+
+/** What follows at once from other keys: for what is judged next, is under way, or waits for its import. Gives what link is told when it connects. */
+function followKeys({
+  anchors,
+  judge,
+  outbox,
+  link,
+  toLink,
+  pipeline,
+}: Pick<AdminParts, 'anchors' | 'outbox' | 'link'> & {
+  readonly judge: Judge;
+  readonly toLink: (message: ReceiverToLink) => void;
+  readonly pipeline: ReceiverPipeline;
+}): () => void {
+  const endKeys = (): void => {
+    const ids = link.keys.map(({ id }) => id).filter((id) => anchors.isRevoked(id));
+    if (ids.length > 0) toLink({ type: 'end-keys', ids });
+  };
+  anchors.onChange(() => {
+    judge.trust(anchors.values());
+    outbox.withdraw();
+    endKeys();
+    void pipeline.lookAgain();
+  });
+  // What a crash left undone.
+  outbox.withdraw();
+  return endKeys;
+}
+
+/** Whether the signatures of a published bundle still hold; one of a channel that is gone is left alone. */
+function standingOf(id: Digest, ledger: ReceiverLedger, anchors: Anchors): Result<undefined> {
+  const bundle = ledger.bundle(id);
+  if (bundle === undefined || !anchors.has(bundle.channel)) return ok(undefined);
+  const { transport, release } = ledger.signatures.of(id);
+  return anchors.stands(bundle.channel, { sequence: bundle.sequence, signer: transport, approvers: release });
 }
 
 function openOutbox(
   config: ReceiverConfig,
   {
     metrics,
+    anchors,
     ...parts
   }: {
     readonly ledger: ReceiverLedger;
     readonly queue: ImportQueue;
     readonly logger: Logger;
     readonly metrics: Metrics;
+    readonly anchors: Anchors;
   },
 ): Outbox {
   const alarms = metrics.counter({
@@ -137,7 +194,11 @@ function openOutbox(
     labels: ['code'],
   });
   const importers = config.importerKeyFiles.map(readVerifier);
-  return new Outbox({ ...parts, importers, onAlarm: (code) => alarms.inc({ code }) });
+  return new Outbox({
+    ...{ ...parts, importers, isRevoked: (key) => anchors.isRevoked(key) },
+    stands: (bundle) => standingOf(bundle, parts.ledger, anchors),
+    onAlarm: (code) => alarms.inc({ code }),
+  });
 }
 
 interface Thread {

@@ -1,6 +1,6 @@
 import { encodeTicket, fittingGap, type Gap, gapInWords, type TicketRefusal, type TicketResult } from '@sluice/bundle';
 import type { Logger } from '@sluice/base';
-import type { ReceiverLedger } from '@sluice/ledger';
+import type { Actor, ReceiverLedger } from '@sluice/ledger';
 import { ok, type TicketCode } from '@sluice/ports';
 import { sha256, sha256Digest, type Signer } from '@sluice/trust';
 import type { Gaps, Incomplete } from './gaps.ts';
@@ -44,7 +44,11 @@ export class Tickets {
   }
 
   /** The ticket, if it says what the draft said. */
-  async issue(name: string | undefined, draft: string): Promise<TicketResult<{ readonly ticket: string }>> {
+  async issue(
+    name: string | undefined,
+    draft: string,
+    actor?: Actor,
+  ): Promise<TicketResult<{ readonly ticket: string }>> {
     const { ledger, logger, signer } = this.#parts;
     const gap = await this.#gap(name);
     if (!gap.ok) return gap;
@@ -53,8 +57,8 @@ export class Tickets {
     }
     const ticket = encodeTicket(gap.value, (message) => signer.sign(message), sha256);
     const { channel, sequence } = gap.value;
-    ledger.ticketIssued(channel, sequence, { ticket, key: signer.keyid });
-    logger.warn({ channel, sequence, bytes: ticket.length, ticket: draft }, 'ticket issued');
+    ledger.ticketIssued(channel, sequence, { ticket, key: signer.keyid }, actor);
+    logger.warn({ channel, sequence, bytes: ticket.length, ticket: draft, uid: actor?.uid }, 'ticket issued');
     return ok({ ticket });
   }
 

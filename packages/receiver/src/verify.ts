@@ -1,4 +1,4 @@
-import { closureOf, OCI_MANIFEST_BYTES, type VerifiedTransport } from '@sluice/bundle';
+import { type Closure, closureOf, OCI_MANIFEST_BYTES, type VerifiedTransport } from '@sluice/bundle';
 import { type BlobStore, type Digest, ok, refuse, type Result } from '@sluice/ports';
 import type { Contents } from './contents.ts';
 import type { Gate, GateVerdict } from './gates.ts';
@@ -78,6 +78,15 @@ async function present(
     : refuse('size-mismatch', `${blob} of ${String(size)} bytes, and it has ${String(there)}`);
 }
 
+const CREATED = 'org.opencontainers.image.created';
+
+/** When a manifest says that it was built, Unix seconds: what "release create" takes for the version of a CVE database (B-18). */
+function builtAt(root: Closure['root']): number | undefined {
+  const created = root.kind === 'manifest' ? root.annotations[CREATED] : undefined;
+  const seconds = Math.floor(Date.parse(created ?? '') / 1000);
+  return Number.isSafeInteger(seconds) ? seconds : undefined;
+}
+
 /** The artifact's blobs, all of them there with their sizes. */
 async function closure(artifact: OciArtifact, contents: Contents, store: BlobStore): Promise<Result<Sized>> {
   const { digest, size, total, mediaType, name } = artifact;
@@ -93,6 +102,13 @@ async function closure(artifact: OciArtifact, contents: Contents, store: BlobSto
     return refuse(
       'total-mismatch',
       `artifact ${name} has ${String(walked.value.total)} bytes, the release says ${String(total)}`,
+    );
+  }
+  const built = builtAt(walked.value.root);
+  if (artifact.type === 'cve-db' && built !== undefined && built !== artifact.version) {
+    return refuse(
+      'version-mismatch',
+      `artifact ${name} has version ${String(artifact.version)} in the release, and was built at ${String(built)} by its own word`,
     );
   }
   for (const entry of walked.value.entries) {

@@ -11,7 +11,7 @@ import { type ImportQueue, jobIdOf, openQueue, startWorker } from '@sluice/queue
 import { loadSigner, loadVerifier, makeKeyPair, signEnvelope } from '@sluice/trust';
 import { missing } from '../../../test/harbor/needs.ts';
 import { freePort, RedisServer } from '../../queue/test/redis.ts';
-import { Outbox } from '../src/outbox.ts';
+import { Outbox, type OutboxParts } from '../src/outbox.ts';
 import { digestOf } from './bundles.ts';
 import { scratch } from './receiver.ts';
 
@@ -81,19 +81,24 @@ class World {
     return world;
   }
 
-  begin(): Outbox {
+  begin(over: Partial<OutboxParts> = {}): Outbox {
     this.outbox = new Outbox({
       ledger: this.ledger,
       queue: this.queue,
       logger,
       importers: [loadVerifier(importer.publicPem)],
       onAlarm: (code) => this.alarms.push(code),
+      ...over,
     });
     return this.outbox;
   }
 
   async connected(): Promise<void> {
     await until(async () => (await this.queue.health()).reachable);
+  }
+
+  get url(): string {
+    return this.#redis.url;
   }
 
   flush(): void {
@@ -151,6 +156,81 @@ describe.skipIf(absent !== undefined)(
       expect(world.ledger.outbox()).toEqual([]);
       expect(world.ledger.receipt(one)).not.toEqual(world.ledger.receipt(two));
       expect(world.alarms).toEqual([]);
+    });
+
+    it('holds back while a person has it paused, over restarts of us and of Redis, and goes on when told', async () => {
+      const world = await World.create(2);
+      const actor = { uid: 1001, reason: 'maintenance' };
+      await world.outbox.reconcile();
+      world.outbox.pause(true, actor);
+      await world.outbox.reconcile();
+      // A worker is there, and takes nothing; what comes now is not queued either.
+      const took: Digest[] = [];
+      const worker = startWorker({
+        redis: { url: world.url },
+        handle: (job) => {
+          took.push(job.bundle!);
+          return Promise.resolve(receiptOf(job.bundle!));
+        },
+        pace: () => 1,
+      });
+      await until(() => Promise.resolve(worker.connected()));
+      world.ledger.received({ id: three, channel: 'prod', sequence: 3, release: three, bytes: 1 });
+      world.ledger.publish(three, 'b', [], {});
+      world.flush();
+      world.begin();
+      expect(world.outbox.paused).toBe(true);
+      await world.outbox.reconcile();
+      await world.outbox.reconcile();
+      expect(await world.states(one, two, three)).toEqual(['absent', 'absent', 'absent']);
+      expect(world.state(three)).toBe('published');
+
+      world.outbox.pause(false, actor);
+      await until(async () => (await world.states(one, two, three)).every((state) => state === 'completed'));
+      await worker.close(1000);
+      expect(took.toSorted()).toEqual([one, two, three].toSorted());
+      const entries = world.ledger.events
+        .about('imports-paused')
+        .map(({ body }) => [body.action, body.uid, body.reason]);
+      expect(entries).toEqual([
+        ['pause', 1001, 'maintenance'],
+        ['resume', 1001, 'maintenance'],
+      ]);
+    });
+
+    it('takes back what waits and does not hold any more, its job too, also after a crash in between', async () => {
+      const world = await World.create(3);
+      await world.outbox.reconcile();
+      const refusal = { code: 'key-revoked', detail: 'the key was revoked' } as const;
+      const stands = (bundle: Digest) =>
+        bundle === two ? ({ ok: true, value: undefined } as const) : ({ ok: false, error: refusal } as const);
+      world.begin({ stands });
+      expect(world.outbox.withdraw()).toEqual([one, three]);
+      await world.outbox.reconcile();
+      expect(await world.states(one, two, three)).toEqual(['absent', 'waiting', 'absent']);
+      expect([world.state(one), world.state(two), world.state(three)]).toEqual([
+        'quarantined',
+        'queued',
+        'quarantined',
+      ]);
+      expect(world.ledger.bundle(one)).toMatchObject({ code: 'key-revoked' });
+      // As after a crash: in the ledger it is withdrawn, in Redis its job waits.
+      await world.queue.enqueue(one);
+      await world.begin({ stands }).reconcile();
+      expect(await world.states(one)).toEqual(['absent']);
+      // An importer that had it in hand says that it did it: that is how it is.
+      world.outbox.completed(jobIdOf(three), receiptOf(three));
+      expect(world.state(three)).toBe('imported');
+      expect(world.alarms).toEqual([]);
+    });
+
+    it('believes no receipt of a key that was revoked', async () => {
+      const world = await World.create(1);
+      const { keyid } = loadVerifier(importer.publicPem);
+      world.begin({ isRevoked: (key) => key === keyid });
+      await world.outbox.reconcile();
+      world.outbox.completed(jobIdOf(one), receiptOf(one));
+      expect([world.state(one), world.alarms]).toEqual(['queued', ['receipt-forged']]);
     });
 
     it('queues again what Redis lost, whether it forgot, came back empty, or was away', async () => {

@@ -9,7 +9,9 @@ import { openFsStore } from '@sluice/store';
 import { expect, onTestFinished } from 'vitest';
 import type { Gate } from '../src/gates.ts';
 import { Judge } from '../src/judge/judge.ts';
+import type { PipelineParts } from '../src/pipeline-parts.ts';
 import { ReceiverPipeline } from '../src/pipeline.ts';
+import { SecondLook } from '../src/second-look.ts';
 import { Quarantine } from '../src/quarantine.ts';
 import { SpoolChecks } from '../src/spool/checks.ts';
 import { type Bundle, type Piece, signers, verifiers } from './bundles.ts';
@@ -26,6 +28,7 @@ export interface Options {
   readonly gates?: readonly Gate[];
   readonly statementBytes?: number;
   readonly quarantineBundles?: number;
+  readonly stands?: NonNullable<PipelineParts['stands']>;
 }
 
 const CHANNELS = ['prod', 'lab'];
@@ -61,11 +64,7 @@ export class Receiver {
     this.dir = dir;
     this.store = store;
     this.#options = options;
-    const contextOf = (channel: string) => ({
-      policy: { ...policyOf(channel), ...options.policy, channel },
-      verifiers,
-    });
-    this.#judge = new Judge(CHANNELS.map(contextOf));
+    this.#judge = new Judge(this.#contexts());
     this.ledger = new ReceiverLedger(join(dir, 'state', 'ledger.sqlite'));
     for (const channel of ['prod', 'lab', 'dev']) mkdirSync(join(dir, 'spool', channel), { recursive: true });
     this.#pipeline = this.#begin();
@@ -82,8 +81,27 @@ export class Receiver {
     return new Receiver(dir, await openFsStore(join(dir, 'store')), options);
   }
 
+  #contexts(over: Partial<ChannelPolicy> = {}) {
+    return CHANNELS.map((channel) => ({
+      policy: { ...policyOf(channel), ...this.#options.policy, ...over, channel },
+      verifiers,
+    }));
+  }
+
+  /** Other policies count from here on. */
+  trust(over: Partial<ChannelPolicy>): void {
+    this.#judge.trust(this.#contexts(over));
+  }
+
+  get secondLook(): SecondLook {
+    const { ledger, pipeline } = this;
+    const logger = createJsonLogger('test', { write: (line) => this.log.push(line) });
+    const quarantine = new Quarantine(join(this.dir, 'quarantine'), 100);
+    return new SecondLook({ ledger, logger, judge: this.#judge, quarantine, pipeline, statementBytes: 2 ** 20 });
+  }
+
   #begin(): ReceiverPipeline {
-    const { gates = [], statementBytes = 2 ** 20, quarantineBundles = 100 } = this.#options;
+    const { gates = [], statementBytes = 2 ** 20, quarantineBundles = 100, stands } = this.#options;
     return new ReceiverPipeline({
       store: this.store,
       checks: this.#checks,
@@ -91,13 +109,15 @@ export class Receiver {
       logger: createJsonLogger('test', { write: (line) => this.log.push(line) }),
       channels: new Set(CHANNELS),
       judge: this.#judge,
+      ...(stands === undefined ? {} : { stands }),
       gates,
       quarantine: new Quarantine(join(this.dir, 'quarantine'), quarantineBundles),
       statementBytes,
       toLink: (message) => {
         this.said.push(message);
         // Settled or forgotten: link removes the file.
-        if (message.type !== 'allow') rmSync(this.#path(message.channel, message.key), { force: true });
+        if (message.type === 'settle' || message.type === 'forget')
+          rmSync(this.#path(message.channel, message.key), { force: true });
       },
       onPublished: (bundle) => this.published.push(bundle),
     });
@@ -153,8 +173,10 @@ export class Receiver {
 
   /** What link was told of an object, in order. */
   told(digest: Digest): string[] {
-    const names = (message: ReceiverToLink): boolean =>
-      message.type === 'allow' ? message.digests.includes(digest) : message.key.startsWith(hexOf(digest));
+    const names = (message: ReceiverToLink): boolean => {
+      if (message.type === 'end-keys') return false;
+      return message.type === 'allow' ? message.digests.includes(digest) : message.key.startsWith(hexOf(digest));
+    };
     return this.said.filter(names).map(({ type }) => type);
   }
 

@@ -47,6 +47,13 @@ const channelConfig = object('one lane with its own keys and sequence', {
   asid: integer('which key a datagram names, the same on both sides', { min: 0, max: 15 }),
   algorithm: withDefault(oneOf('tag algorithm', ['HMAC-SHA-256-128', 'AES-256-GMAC']), 'HMAC-SHA-256-128'),
   linkKeyFile: secretFile('link key: 64 hexadecimal digits', parseLinkKey),
+  nextLinkKey: optional(
+    object('the link key to go on with when "sluice keys switch" says so', {
+      asid: integer('which key a datagram names then', { min: 0, max: 15 }),
+      algorithm: withDefault(oneOf('tag algorithm', ['HMAC-SHA-256-128', 'AES-256-GMAC']), 'HMAC-SHA-256-128'),
+      linkKeyFile: secretFile('link key: 64 hexadecimal digits', parseLinkKey),
+    }),
+  ),
   transportKeyFile: secretFile('private key of the transport statements, PEM', loadSigner),
   priority: withDefault(integer('its passes leave before those of channels with a lower one', { min: 0, max: 9 }), 0),
   ticketKeyFiles: withDefault(
@@ -59,6 +66,17 @@ const channelConfig = object('one lane with its own keys and sequence', {
 
 export type ChannelConfig = Infer<typeof channelConfig>;
 
+/** No two keys may go by one number. */
+function nextAsidFault(channels: readonly ChannelConfig[]): string | undefined {
+  const taken = channels.flatMap(({ asid, nextLinkKey }) =>
+    nextLinkKey === undefined ? [asid] : [asid, nextLinkKey.asid],
+  );
+  const twice = taken.find((asid, i) => taken.indexOf(asid) !== i);
+  return twice === undefined
+    ? undefined
+    : `have asid ${String(twice)} twice, one of them in nextLinkKey; choose another.`;
+}
+
 /** A heartbeat must fit in one symbol (PROTOCOL.md section 7). */
 const SYMBOL_LEAST = 256;
 
@@ -69,6 +87,9 @@ export const senderConfig = object('sluice sender: the staging side', {
   controlMode: withDefault(
     string('file mode of the control socket, octal', { pattern: /^0[0-7]{3}$/, words: 'such as 0660' }),
     '0660',
+  ),
+  controlUsers: optional(
+    array('user ids that may use it, besides root; whoever may open it without this', integer('user id'), { max: 64 }),
   ),
   http: httpConfig(9180),
   link: object('the one-way link', {
@@ -152,6 +173,7 @@ export const senderConfig = object('sluice sender: the staging side', {
     (channels) =>
       noTwins<ChannelConfig>('name', ({ name }) => name)(channels) ??
       noTwins<ChannelConfig>('asid', ({ asid }) => asid)(channels) ??
+      nextAsidFault(channels) ??
       noTwins<ChannelConfig>('inbox', ({ inbox }) => inbox)(channels),
   ),
   health: withDefault(

@@ -1,10 +1,12 @@
 import type { Readable } from 'node:stream';
 import type { Logger, Shutdown } from '@sluice/base';
-import { HttpProblem, startControl } from '@sluice/chassis';
+import { addRoutes, askerOf, type AskRoutes, HttpProblem, startControl } from '@sluice/chassis';
 import type { SenderLedger } from '@sluice/ledger';
 import { OperationalError } from '@sluice/ports';
 import type { Intake, ReceptionPlaces, Submission } from '@sluice/sources';
+import { openPeerReader } from '@sluice/trust';
 import type { SenderConfig } from './config.ts';
+import type { LinkKeys } from './link-keys.ts';
 import type { PipelineParts } from './pipeline.ts';
 import type { Repairs } from './repairs.ts';
 
@@ -15,6 +17,7 @@ export interface ControlParts {
   readonly shutdown: Shutdown;
   readonly pipeline: PipelineParts;
   readonly repairs: Repairs;
+  readonly linkKeys: LinkKeys;
 }
 
 const NAME = /^[\w.@+-][\w.@+ -]{0,99}$/;
@@ -25,23 +28,31 @@ const NAME = /^[\w.@+-][\w.@+ -]{0,99}$/;
  */
 export async function startControlSocket(
   config: SenderConfig,
-  { intakes, ledger, logger, shutdown, pipeline, repairs }: ControlParts,
+  { intakes, ledger, linkKeys, logger, shutdown, pipeline, repairs }: ControlParts,
 ): Promise<void> {
+  const peer = await openPeerReader(config.link.io);
   const control = await startControl({
     socketPath: config.controlSocket,
     mode: Number.parseInt(config.controlMode, 8),
+    users: config.controlUsers,
     logger,
+    peer,
     routes: (app) => {
-      app.post<{ Body: { readonly ticket?: unknown } }>('/v1/repair', async ({ body }, reply) => {
-        const { ticket } = body;
-        if (typeof ticket !== 'string') throw new HttpProblem(400, 'ticket is missing.');
-        const result = await repairs.serve(ticket);
-        return result.ok ? reply.send(result.value) : reply.code(422).send(result.error);
-      });
-      app.post<{ Querystring: { channel?: string; name?: string }; Body: Readable }>(
+      app.post<{ Body: { readonly ticket?: unknown; readonly reason?: unknown } }>(
+        '/v1/repair',
+        async (request, reply) => {
+          const { ticket, reason } = request.body;
+          if (typeof ticket !== 'string') throw new HttpProblem(400, 'ticket is missing.');
+          const result = await repairs.serve(ticket, askerOf(request, peer, reason));
+          return result.ok ? reply.send(result.value) : reply.code(422).send(result.error);
+        },
+      );
+      addRoutes(app, linkKeyRoutes(linkKeys), peer);
+      app.post<{ Querystring: { channel?: string; name?: string; reason?: string }; Body: Readable }>(
         '/v1/submit',
         async (request, reply) => {
-          const { channel = only(config), name = 'submission' } = request.query;
+          const { channel = only(config), name = 'submission', reason } = request.query;
+          const asker = askerOf(request, peer, reason);
           const intake = intakes.get(channel);
           if (intake === undefined)
             throw new HttpProblem(
@@ -59,9 +70,19 @@ export async function startControlSocket(
           const fill = (places: ReceptionPlaces, submission: Submission) =>
             pipeline.intake.receive(stream, places, submission);
           const outcome = await intake.receive(name, fill, filled).catch((error: unknown) => unavailable(error, kept));
-          if ('code' in outcome) return reply.code(503).send(outcome);
-          if (!outcome.ok) return reply.code(422).send({ status: 'refused', ...outcome.error });
+          const record = (came: Readonly<Record<string, unknown>>): void => {
+            ledger.control.done('submit', channel, asker, { name, ...came });
+          };
+          if ('code' in outcome) {
+            record({ status: outcome.status, code: outcome.code });
+            return reply.code(503).send(outcome);
+          }
+          if (!outcome.ok) {
+            record({ status: 'refused', code: outcome.error.code });
+            return reply.code(422).send({ status: 'refused', ...outcome.error });
+          }
           const { sequence, id } = ledger.head(channel);
+          record({ status: 'sealed', sequence, bundle: id });
           return reply.send({ status: 'sealed', channel, sequence, bundle: id });
         },
       );
@@ -69,6 +90,15 @@ export async function startControlSocket(
   });
   shutdown.add('control', () => control.close());
 }
+
+/** Which key tags the datagrams of a channel. */
+const linkKeyRoutes = (linkKeys: LinkKeys): AskRoutes => ({
+  '/v1/keys': { reason: 'free', answer: () => ({ ok: true, value: { keys: linkKeys.list() } }) },
+  '/v1/keys/switch': {
+    reason: 'needed',
+    answer: ({ channel }, asker) => linkKeys.switch(typeof channel === 'string' ? channel : '', asker),
+  },
+});
 
 /** The world failed. What has come whole is kept and tried again: handing it over once more would send it twice. */
 function unavailable(

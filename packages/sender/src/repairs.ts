@@ -9,7 +9,7 @@ import {
 } from '@sluice/bundle';
 import type { Logger } from '@sluice/base';
 import { partition } from '@sluice/fec';
-import type { SealedBundle, SealedObject, SenderLedger } from '@sluice/ledger';
+import type { Actor, SealedBundle, SealedObject, SenderLedger } from '@sluice/ledger';
 import { type Digest, ok, type TicketCode } from '@sluice/ports';
 import { type Blocks, isAlive, type PassOrder } from '@sluice/transfer';
 import { sha256, sha256Digest } from '@sluice/trust';
@@ -63,6 +63,9 @@ export class Repairs {
 
   constructor(parts: RepairParts) {
     this.#parts = parts;
+    // How long ago an earlier run served them is not known without a clock: as if just now.
+    const now = parts.uptime();
+    for (const ticket of parts.ledger.servedTickets(REMEMBERED)) this.#remember(ticket, now);
   }
 
   /** A repair has left, or failed. */
@@ -70,13 +73,13 @@ export class Repairs {
     this.#underWay -= 1;
   }
 
-  async serve(text: string): Promise<TicketResult<Repair>> {
-    const result = await this.#serve(text);
-    if (!result.ok) this.#parts.logger.error({ ...result.error }, 'ticket refused');
+  async serve(text: string, actor?: Actor): Promise<TicketResult<Repair>> {
+    const result = await this.#serve(text, actor);
+    if (!result.ok) this.#parts.logger.error({ ...result.error, uid: actor?.uid }, 'ticket refused');
     return result;
   }
 
-  async #serve(text: string): Promise<TicketResult<Repair>> {
+  async #serve(text: string, actor: Actor | undefined): Promise<TicketResult<Repair>> {
     const { ledger, logger, missing, send, uptime, waiting } = this.#parts;
     const checked = this.#check(text);
     if (!checked.ok) return checked;
@@ -95,7 +98,7 @@ export class Repairs {
     if (this.#underWay >= waiting) return no('ticket-too-soon', `${String(waiting)} repairs wait already`);
     this.#remember(ticket, uptime());
     const words = gapInWords(gap);
-    const before = ledger.repairBegun(bundle.id, ticket, words);
+    const before = ledger.repairBegun(bundle.id, ticket, words, actor);
     this.#underWay += 1;
     // Symbols that no pass has sent come first, and others than the last time.
     send(bundle, { ...order, kind: 'repair', pass: bundle.passesDone + 1 + before });

@@ -80,7 +80,15 @@ export async function runSender(configFile: string): Promise<void> {
   for (const bundle of ledger.unfinished()) await store.put(bundle.id, bundle.envelope.length, bundle.envelope);
   transmission.resume();
   const intakes = await openIntakes(config, pipeline, { ledger, logger, shutdown, telemetry });
-  await startControlSocket(config, { intakes, ledger, logger, shutdown, pipeline, repairs: transmission.repairs });
+  await startControlSocket(config, {
+    intakes,
+    ledger,
+    logger,
+    shutdown,
+    pipeline,
+    repairs: transmission.repairs,
+    linkKeys: transmission.linkKeys,
+  });
   const http = await serveHttp({ config, ledger, telemetry, configDigest }, logger);
   shutdown.add('http', () => http.close());
   startWatchdog(notifier, { progress: () => telemetry.workerAlive });

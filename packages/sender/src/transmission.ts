@@ -3,11 +3,12 @@ import { type Logger, readKeyFile, type Shutdown } from '@sluice/base';
 import type { SealedBundle, SealedObject, SenderLedger } from '@sluice/ledger';
 import type { Digest } from '@sluice/ports';
 import type { PassKind, PassOrder, Schedule } from '@sluice/transfer';
-import { loadSigner, loadTicketVerifier, parseLinkKey } from '@sluice/trust';
+import { loadSigner, loadTicketVerifier } from '@sluice/trust';
 import { Beats } from './beats.ts';
 import { Carousel } from './carousel.ts';
 import type { SenderConfig } from './config.ts';
 import { faultsOf, type Telemetry } from './observe.ts';
+import { LinkKeys } from './link-keys.ts';
 import { passOrder } from './pipeline.ts';
 import { Repairs } from './repairs.ts';
 import type { FromTransmit, TransmitOptions } from './transmit/messages.ts';
@@ -40,12 +41,15 @@ export class Transmission {
   readonly #carousel: Carousel;
   /** Serves tickets. */
   readonly repairs: Repairs;
+  readonly linkKeys: LinkKeys;
   #rememberedAt = -Infinity;
 
   constructor(parts: TransmissionParts) {
     this.#parts = parts;
     const { config, ledger, logger, shutdown, storeRoot } = parts;
-    const worker = new TransmitWorker(transmitOptions(config, storeRoot, this.#nextTsi()), (message) => {
+    const linkKeys = this.#openLinkKeys();
+    this.linkKeys = linkKeys;
+    const worker = new TransmitWorker(transmitOptions(config, storeRoot, this.#nextTsi(), linkKeys), (message) => {
       this.#hear(message);
     });
     this.#worker = worker;
@@ -68,9 +72,11 @@ export class Transmission {
     this.repairs = this.#openRepairs();
     const beats = new Beats({
       ledger,
-      channels: config.channels.map(({ name, asid, transportKeyFile }) => ({
+      channels: config.channels.map(({ name, transportKeyFile }) => ({
         name,
-        asid,
+        get asid() {
+          return linkKeys.active(name).asid;
+        },
         signer: loadSigner(transportKeyFile.text()),
       })),
       configDigest: parts.configDigest,
@@ -81,6 +87,15 @@ export class Transmission {
       beats.beat(parts.telemetry.pending > 0 ? 'sending' : 'idle', faultsOf(parts));
     }, config.heartbeat);
     shutdown.add('heartbeat', () => clearInterval(beat));
+  }
+
+  #openLinkKeys(): LinkKeys {
+    const { config, ledger, logger } = this.#parts;
+    const go = (from: number, to: number): void => {
+      this.#worker.post({ type: 'rekey', from, to });
+      this.#worker.post({ type: 'roll', tsi: this.#nextTsi() });
+    };
+    return new LinkKeys({ channels: config.channels, ledger, logger, go });
   }
 
   #openRepairs(): Repairs {
@@ -160,7 +175,13 @@ export class Transmission {
     if (kind === 'full') ledger.passBegun(bundle.id);
     const from = kind === 'full' ? ledger.passStopped(bundle.id, bundle.passesDone, shapeOf(config)) : 0;
     const objects = kind === 'statements' ? { objects: [] } : {};
-    const order = passOrder(bundle, channel.asid, { kind, priority: channel.priority, from, ...objects, ...over });
+    const order = passOrder(bundle, this.linkKeys.active(channel.name).asid, {
+      kind,
+      priority: channel.priority,
+      from,
+      ...objects,
+      ...over,
+    });
     this.#worker.post({ type: 'pass', order });
   }
 
@@ -229,7 +250,12 @@ function scheduleOf({ carousel }: SenderConfig): Schedule {
   return { ...carousel, longestGap: LONGEST_GAP_MS };
 }
 
-function transmitOptions(config: SenderConfig, storeRoot: string, tsi: number): Omit<TransmitOptions, 'wake'> {
+function transmitOptions(
+  config: SenderConfig,
+  storeRoot: string,
+  tsi: number,
+  linkKeys: LinkKeys,
+): Omit<TransmitOptions, 'wake'> {
   const { link } = config;
   return {
     host: link.host,
@@ -241,12 +267,7 @@ function transmitOptions(config: SenderConfig, storeRoot: string, tsi: number): 
     outageMs: link.outageSurvived,
     groupBytes: link.groupBytes,
     statementLeadMs: link.statementLead,
-    keys: config.channels.map(({ asid, name, algorithm, linkKeyFile }) => ({
-      asid,
-      channel: name,
-      algorithm,
-      key: parseLinkKey(linkKeyFile.text()),
-    })),
+    keys: linkKeys.all.map(({ asid, channel, algorithm, key }) => ({ asid, channel, algorithm, key })),
     tsi,
     storeRoot,
   };

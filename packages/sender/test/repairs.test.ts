@@ -20,15 +20,22 @@ class Staging {
   readonly ledger = new SenderLedger(join(scratch(), 'ledger.sqlite'));
   readonly sent: PassOrder[] = [];
   readonly repairs: Repairs;
+  readonly #over: Partial<RepairParts>;
   now = 0;
   gone = false;
 
   constructor(over: Partial<RepairParts> = {}) {
+    this.#over = over;
     onTestFinished(() => {
       this.ledger.close();
     });
     for (const name of ['one', 'two', 'three']) this.seal(name);
-    this.repairs = new Repairs({
+    this.repairs = this.begin();
+  }
+
+  /** As a sender that starts does it. */
+  begin(): Repairs {
+    return new Repairs({
       ledger: this.ledger,
       logger: createJsonLogger('test', { write: () => undefined }),
       channels: new Map([
@@ -39,7 +46,7 @@ class Staging {
       uptime: () => this.now,
       missing: (objects) => Promise.resolve(this.gone ? objects.map(({ digest }) => digest) : []),
       send: (bundle: SealedBundle, order) => this.sent.push(passOrder(bundle, 0, order)),
-      ...over,
+      ...this.#over,
     });
   }
 
@@ -141,6 +148,21 @@ describe('a ticket', () => {
     expect(codeOf(await staging.repairs.serve(another))).toBe('ticket-too-soon');
     staging.repairs.ended();
     expect(codeOf(await staging.repairs.serve(another))).toBe('ok');
+  });
+
+  it('is not served sooner because the sender was restarted meanwhile', async () => {
+    const staging = new Staging();
+    const text = ticketOf(gapOf(some));
+    expect(codeOf(await staging.repairs.serve(text, { uid: 1001, reason: 'the fibre was dark' }))).toBe('ok');
+    const { id } = staging.ledger.numbered('prod', 2)!;
+    expect(staging.ledger.events.about(id).at(-1)?.body).toMatchObject({ uid: 1001, reason: 'the fibre was dark' });
+    // Uptime begins anew with each start.
+    staging.now = 5;
+    const again = staging.begin();
+    expect(codeOf(await again.serve(text))).toBe('ticket-too-soon');
+    expect(codeOf(await again.serve(ticketOf(gapOf('all'))))).toBe('ok');
+    staging.now = 5 + MINUTE;
+    expect(await again.serve(text)).toMatchObject({ ok: true, value: { before: 1 } });
   });
 
   it('is refused with its code, leaves no record, and nothing is sent', async () => {

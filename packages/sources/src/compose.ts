@@ -39,6 +39,8 @@ export interface ComposeOptions {
   readonly repositoryOf: RepositoryOf;
   /** The version of a CVE database; else its creation time in seconds is taken. */
   readonly versionOf?: (name: string) => number | undefined;
+  /** The version of everything that has none of its own. */
+  readonly version?: number | undefined;
 }
 
 export interface Composed {
@@ -69,7 +71,7 @@ export async function composeRelease(paths: readonly string[], options: ComposeO
         const images = await findImages(scanned.value, new Content(scanned.value), path, notes);
         if (!images.ok) return images;
         for (const image of images.value) candidates.push(image);
-        addFiles(scanned.value, path, files, notes);
+        addFiles(scanned.value, path, files, notes, options.version);
         return ok(undefined);
       });
       if (!added.ok) return added;
@@ -92,7 +94,13 @@ async function scanPath(path: string): Promise<Result<Scan>> {
   return isDirectory ? scanDirectory(full) : scanFile(full);
 }
 
-function addFiles(scan: Scan, given: string, files: Map<string, ReleaseArtifact>, notes: string[]): void {
+function addFiles(
+  scan: Scan,
+  given: string,
+  files: Map<string, ReleaseArtifact>,
+  notes: string[],
+  version: number | undefined,
+): void {
   const layouts = new Set(scan.layouts.map(({ path }) => path));
   for (const file of scan.files) {
     if (liesIn(layouts, file.path)) {
@@ -114,6 +122,7 @@ function addFiles(scan: Scan, given: string, files: Map<string, ReleaseArtifact>
       digest,
       size: file.size,
       total: file.size,
+      ...(version === undefined ? {} : { version }),
       target: { path: file.path },
     });
   }
@@ -128,12 +137,12 @@ function liesIn(directories: ReadonlySet<string>, path: string): boolean {
   return false;
 }
 
-function imageArtifact(image: ComposedImage, { versionOf }: ComposeOptions): ReleaseArtifact {
+function imageArtifact(image: ComposedImage, options: ComposeOptions): ReleaseArtifact {
   const { repository, tags, descriptor, closure } = image;
   const [tag] = tags;
   const name = tag === undefined ? `${repository}@${descriptor.digest}` : `${repository}:${tag}`;
   const type = typeOf(image);
-  const version = versionOf?.(name) ?? (type === 'cve-db' ? createdSeconds(image, name) : undefined);
+  const version = options.versionOf?.(name) ?? (type === 'cve-db' ? createdSeconds(image, name) : options.version);
   return {
     name,
     type,

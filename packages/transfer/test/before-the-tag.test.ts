@@ -179,6 +179,7 @@ describe.each(WAYS)('a datagram that is refused at a fixed offset, %s,', (way) =
     'unknown-class',
     'bad-esi',
     'unknown-asid',
+    'key-ended',
   ] as const;
 
   it.each(early.map((code) => ({ code, faults: FAULTS[code] })))('costs no tag: $code', ({ code, faults }) => {

@@ -123,6 +123,15 @@ export const FAULTS: Readonly<Record<Exclude<DatagramCode, 'fdt-too-many-files'>
     { what: 'ASID 2', offend: (bench) => bench.send(bench.datagram(1, 0, 0, symbol(bench), { asid: 2 })) },
     { what: 'ASID 15', offend: (bench) => bench.send(bench.datagram(1, 0, 0, symbol(bench), { asid: 15 })) },
   ],
+  'key-ended': [
+    {
+      what: 'a key that was ended',
+      offend: (bench) => {
+        bench.machine.endKey(1);
+        return bench.send(bench.datagram(1, 0, 0, symbol(bench), { asid: 1 }));
+      },
+    },
+  ],
   replayed: [
     {
       what: 'the same datagram again',

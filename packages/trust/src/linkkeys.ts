@@ -1,4 +1,4 @@
-import { createCipheriv, createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
+import { createCipheriv, createHash, createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
 import {
   type Authenticator,
   type LinkKey,
@@ -31,6 +31,10 @@ export function parseLinkKey(text: string): Uint8Array {
   }
   return Buffer.from(line, 'hex');
 }
+
+/** What a link key is called by (docs/PROTOCOL.md A-8): nobody learns the key from it. */
+export const linkKeyId = (key: Uint8Array): string =>
+  createHash('sha256').update('sluice link key id\0').update(key).digest('hex');
 
 /** Session key of one channel and session (A-4). */
 export function sessionKey(channelKey: Uint8Array, algorithm: TagAlgorithm, tsi: number): Buffer {
@@ -120,6 +124,7 @@ export function makeLinkKey(
   if (key.length !== LINK_KEY_BYTES) throw new Error(`a link key has ${String(LINK_KEY_BYTES)} bytes`);
   return {
     asid,
+    id: linkKeyId(key),
     channel,
     algorithm,
     session: (tsi) => {

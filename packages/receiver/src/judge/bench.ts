@@ -15,6 +15,7 @@ import type {
   JudgedRelease,
   Judgement,
   JudgeOptions,
+  JudgeTrust,
   OciArtifact,
   StatementFile,
   ToJudge,
@@ -24,20 +25,19 @@ import { columnsOf } from './plain.ts';
 
 /** Judges statements, with calls that block: what the thread does. */
 export class Bench {
-  readonly #channels: ReadonlyMap<string, VerifyContext>;
+  #channels: ReadonlyMap<string, VerifyContext>;
   readonly #tell: (message: FromJudge) => void;
 
-  constructor({ channels }: JudgeOptions, tell: (message: FromJudge) => void) {
+  constructor(options: JudgeOptions, tell: (message: FromJudge) => void) {
     this.#tell = tell;
-    this.#channels = new Map(
-      channels.map(({ policy, keys }) => {
-        const verifiers = new Map(keys.map(loadVerifier).map((verifier) => [verifier.keyid, verifier]));
-        return [policy.channel, { policy, verifiers, sha256 }];
-      }),
-    );
+    this.#channels = contextsOf(options);
   }
 
-  take(message: ToJudge): void {
+  take(message: ToJudge | JudgeTrust): void {
+    if ('channels' in message) {
+      this.#channels = contextsOf(message);
+      return;
+    }
     const { call } = message;
     try {
       this.#tell({ call, judgement: this.#judge(message) });
@@ -59,6 +59,14 @@ export class Bench {
       : judgeRelease(envelope, { statement: transport } as VerifiedTransport, context);
   }
 }
+
+const contextsOf = ({ channels }: JudgeOptions): ReadonlyMap<string, VerifyContext> =>
+  new Map(
+    channels.map(({ policy, keys }) => {
+      const verifiers = new Map(keys.map(loadVerifier).map((verifier) => [verifier.keyid, verifier]));
+      return [policy.channel, { policy, verifiers, sha256 }];
+    }),
+  );
 
 function judgeAny(envelope: Uint8Array, context: VerifyContext): Judgement {
   const transport = verifyTransport(envelope, context);

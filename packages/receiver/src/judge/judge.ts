@@ -1,18 +1,27 @@
 import { Worker } from 'node:worker_threads';
 import type { VerifiedTransport } from '@sluice/bundle';
 import type { ChannelContext } from '@sluice/policy';
-import type { SpooledObject } from '../inventory.ts';
-import type { FromJudge, Judgement, JudgeOptions, ToJudge } from './messages.ts';
+import type { FromJudge, Judgement, JudgeOptions, JudgeTrust, StatementFile, ToJudge } from './messages.ts';
 
 /** As `Judgement`; a transport statement is one that `verifyTransport` made. */
 export type Judged =
   | Exclude<Judgement, { readonly type: 'transport' }>
   | { readonly type: 'transport'; readonly transport: VerifiedTransport };
 
+/** A statement in a file, and by whose key it came. */
+export type JudgedFile = StatementFile & { readonly channel: string };
+
 interface Waiting {
   readonly resolve: (judgement: Judged) => void;
   readonly reject: (error: unknown) => void;
 }
+
+const optionsOf = (channels: Iterable<Pick<ChannelContext, 'policy' | 'verifiers'>>): JudgeOptions => ({
+  channels: [...channels].map(({ policy, verifiers }) => ({
+    policy,
+    keys: [...verifiers.values()].map(({ pem }) => pem),
+  })),
+});
 
 /**
  * Judges statements in a thread of its own: a release of 100,000 files takes a second or more, and the receiver answers within milliseconds meanwhile.
@@ -25,12 +34,7 @@ export class Judge {
   readonly ended: Promise<void>;
 
   constructor(channels: Iterable<Pick<ChannelContext, 'policy' | 'verifiers'>>) {
-    const workerData: JudgeOptions = {
-      channels: [...channels].map(({ policy, verifiers }) => ({
-        policy,
-        keys: [...verifiers.values()].map(({ pem }) => pem),
-      })),
-    };
+    const workerData = optionsOf(channels);
     this.#worker = new Worker(new URL('./worker.ts', import.meta.url), { name: 'judge', workerData });
     this.#worker.on('message', (message: FromJudge) => {
       this.#hear(message);
@@ -43,13 +47,19 @@ export class Judge {
     });
   }
 
+  /** Other policies and keys: what is asked from here on is judged by them. */
+  trust(channels: Iterable<Pick<ChannelContext, 'policy' | 'verifiers'>>): void {
+    const message: JudgeTrust = { ...optionsOf(channels), call: 0 };
+    this.#worker.postMessage(message);
+  }
+
   /** What a statement is: hashed, then judged by policy and keys of its channel. Rejects with an error of the file system. */
-  any(object: SpooledObject, limit: number): Promise<Judged> {
+  any(object: JudgedFile, limit: number): Promise<Judged> {
     return this.#ask(object, limit, undefined);
   }
 
   /** The same for one that a transport statement names as its release. Versions are not compared. */
-  release(object: SpooledObject, limit: number, transport: VerifiedTransport): Promise<Judged> {
+  release(object: JudgedFile, limit: number, transport: VerifiedTransport): Promise<Judged> {
     return this.#ask(object, limit, transport);
   }
 
@@ -61,7 +71,7 @@ export class Judge {
     await this.#worker.terminate();
   }
 
-  #ask({ channel, path, digest, size }: SpooledObject, limit: number, transport?: VerifiedTransport): Promise<Judged> {
+  #ask({ channel, path, digest, size }: JudgedFile, limit: number, transport?: VerifiedTransport): Promise<Judged> {
     this.#last += 1;
     const call = this.#last;
     const message: ToJudge = { call, channel, file: { path, digest, size }, limit, transport: transport?.statement };

@@ -13,6 +13,9 @@ export interface StatementFile {
   readonly size: number;
 }
 
+/** Other policies and keys count from here on. */
+export type JudgeTrust = JudgeOptions & { readonly call: 0 };
+
 export type ToJudge = {
   readonly call: number;
   /** By whose key it came. */

@@ -1,6 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { Bench } from './bench.ts';
-import type { JudgeOptions, ToJudge } from './messages.ts';
+import type { JudgeOptions, JudgeTrust, ToJudge } from './messages.ts';
 
 // The thread that judges statements.
 
@@ -16,6 +16,6 @@ const bench = new Bench(workerData as JudgeOptions, (message) => {
     pieces.map(({ buffer }) => buffer as ArrayBuffer),
   );
 });
-port.on('message', (message: ToJudge) => {
+port.on('message', (message: ToJudge | JudgeTrust) => {
   bench.take(message);
 });

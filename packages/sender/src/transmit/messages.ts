@@ -32,6 +32,8 @@ export type ToTransmit =
   | { readonly type: 'heartbeat'; readonly asid: number; readonly digest: Digest; readonly body: Uint8Array }
   | { readonly type: 'history'; readonly asid: number; readonly digest: Digest; readonly body: Uint8Array }
   | { readonly type: 'roll'; readonly tsi: number }
+  /** What waits with one key goes with another; what is on air ends as it began. */
+  | { readonly type: 'rekey'; readonly from: number; readonly to: number }
   | { readonly type: 'pause'; readonly paused: boolean }
   | { readonly type: 'stop' };
 

@@ -104,6 +104,9 @@ class Transmitter {
         this.#machine.roll(message.tsi);
         this.#rollAsked = false;
         break;
+      case 'rekey':
+        this.#machine.rekey(message.from, message.to);
+        break;
       case 'pause':
         this.#paused = message.paused;
         break;

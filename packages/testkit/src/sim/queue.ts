@@ -25,6 +25,7 @@ const LOCK_NS = 15e9;
 export class SimulatedRedis {
   readonly jobs = new Map<Digest, Job>();
   up = true;
+  paused = false;
   /** Probability that a call gets no answer. */
   stall = 0;
   /** Probability that the news of an end is lost. */
@@ -36,6 +37,7 @@ export class SimulatedRedis {
   flush(): void {
     this.flushes += 1;
     this.jobs.clear();
+    this.paused = false;
   }
 
   /** Somebody writes a result into Redis that no importer made. */
@@ -69,6 +71,7 @@ export class SimulatedRedis {
 
   /** The next job that may be done, locked. */
   take(): Job | undefined {
+    if (this.paused) return undefined;
     const now = kernel().now;
     const job = [...this.jobs.values()].find(({ state, at }) => state !== 'completed' && at <= now);
     if (job === undefined) return undefined;
@@ -120,6 +123,18 @@ export class SimulatedQueue implements ImportQueue {
       const job = this.#redis.jobs.get(bundle);
       if (job === undefined) return { state: 'absent', attempts: 0, receipt: undefined, reason: undefined };
       return { state: job.state, attempts: job.attempts, receipt: job.receipt, reason: undefined };
+    });
+  }
+
+  remove(bundle: Digest): Promise<void> {
+    return this.#redis.call(() => {
+      if (this.#redis.jobs.get(bundle)?.state !== 'active') this.#redis.jobs.delete(bundle);
+    });
+  }
+
+  pause(paused: boolean): Promise<void> {
+    return this.#redis.call(() => {
+      this.#redis.paused = paused;
     });
   }
 

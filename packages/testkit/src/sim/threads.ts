@@ -80,6 +80,9 @@ class Transmitter {
       case 'roll':
         machine.roll(message.tsi);
         break;
+      case 'rekey':
+        machine.rekey(message.from, message.to);
+        break;
       case 'pause':
       case 'stop':
         break;

@@ -46,6 +46,8 @@ const WARY_GROUPS = 16;
 
 /** Codes of the kernel that are verdicts, by number. */
 const VERDICTS: readonly Verdict[] = ['accepted', 'surplus', 'replayed', 'bad-tag'];
+const ACCEPTED = VERDICTS.indexOf('accepted');
+const SURPLUS = VERDICTS.indexOf('surplus');
 /** What the host must do with the datagram at which `place` stopped. */
 export const HOST = 251;
 export const PLACE = 252;
@@ -160,12 +162,14 @@ export class ReceiveKernel {
     return VERDICTS[this.codes[index] ?? 0] ?? 'accepted';
   }
 
-  /** Adds what the kernel has counted since the last call. */
-  drain(verdicts: Map<Verdict, number>): void {
+  /** Adds what the kernel has counted since the last call; how many of these were authentic. */
+  drain(verdicts: Map<Verdict, number>): number {
+    const authentic = (this.#counts[ACCEPTED] ?? 0) + (this.#counts[SURPLUS] ?? 0);
     VERDICTS.forEach((verdict, code) => {
       const count = this.#counts[code] ?? 0;
       if (count > 0) verdicts.set(verdict, (verdicts.get(verdict) ?? 0) + count);
       this.#counts[code] = 0;
     });
+    return authentic;
   }
 }

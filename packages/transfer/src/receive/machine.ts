@@ -27,6 +27,8 @@ import { ReplayWindow, WINDOW_BYTES } from './window.ts';
 const LINGER_NS = 5e9;
 /** Media and repair sessions open at once (PROTOCOL.md S-4). */
 const SIDE_SESSIONS = 4;
+/** Keys that a datagram can name. */
+const ASIDS = 16;
 /** Session keys kept for sessions that are not open. */
 const STRANGERS = 16;
 /** Sessions open at once: the live one, the one it replaced, and those of S-4. One more while they change. */
@@ -55,6 +57,7 @@ export interface JudgedBatch {
 export class ReceiveMachine {
   readonly counters: ReceiveCounters = {
     verdicts: new Map(),
+    authentic: Array.from({ length: ASIDS }, () => 0),
     blocks: 0,
     recoveredSymbols: 0,
     evictedSymbols: 0,
@@ -74,6 +77,8 @@ export class ReceiveMachine {
   #highest: number;
   #lostInClosed = 0;
   #followed: Followed | undefined;
+  /** Keys that count no more, by ASID. */
+  readonly #ended = new Set<number>();
   /** Whose authentic datagram came last that the kernel did not judge. */
   #latest: Followed | undefined;
   /** Verdicts of the present batch that the kernel did not give. */
@@ -151,7 +156,8 @@ export class ReceiveMachine {
       const verdict = this.#judge(kernel, i, now);
       if (tap !== undefined) this.#ours[i] = verdict;
     }
-    kernel.drain(this.counters.verdicts);
+    const authentic = kernel.drain(this.counters.verdicts);
+    if (followed !== undefined) this.#authentic(followed.key, authentic);
     this.#watch.lap('gather');
     if (tap !== undefined) this.#show(kernel, datagrams, tap);
     if (candidates === 0) this.#followLatest(kernel);
@@ -183,6 +189,7 @@ export class ReceiveMachine {
       this.#watch.lap('recover');
     }
     this.#count(verdict);
+    this.#authentic(followed.key, 1);
     return verdict;
   }
 
@@ -202,6 +209,21 @@ export class ReceiveMachine {
 
   #count(verdict: Verdict): void {
     this.counters.verdicts.set(verdict, (this.counters.verdicts.get(verdict) ?? 0) + 1);
+  }
+
+  #authentic({ asid }: LinkKey, datagrams: number): void {
+    this.counters.authentic[asid] = (this.counters.authentic[asid] ?? 0) + datagrams;
+  }
+
+  /** Datagrams that name this key are refused from now on (PROTOCOL.md A-9); what came by it before stays. */
+  endKey(asid: number): void {
+    this.#ended.add(asid);
+    if (this.#followed?.key.asid === asid) this.#unfollow();
+  }
+
+  #unfollow(): void {
+    this.#followed = undefined;
+    this.#kernel?.follow(0, 0, 0, 0);
   }
 
   /** Lets time pass: closes the session that a newer one has replaced. */
@@ -224,6 +246,7 @@ export class ReceiveMachine {
     if (kind !== 'object' && kind !== 'fdt') return kind;
     const key = this.#parts.keys[readAsid(bytes, offset)];
     if (key === undefined) return 'unknown-asid';
+    if (this.#ended.has(key.asid)) return 'key-ended';
     const tsi = readTsi(bytes, offset);
     const sn = readSn(bytes, offset);
     const open = this.#sessions.get(tsi);
@@ -235,6 +258,7 @@ export class ReceiveMachine {
     if (typeof session === 'string') return session;
     session.window.add(sn);
     session.lastSeen = now;
+    this.#authentic(key, 1);
     // A datagram of another length has used up its number: sent again, it is no news.
     if (session.datagramBytes !== length) return 'bad-length';
     this.#latest = { session, key };
@@ -301,10 +325,7 @@ export class ReceiveMachine {
   #close(session: ReceiveSession): void {
     this.#lostInClosed += session.window.missing;
     this.#sessions.delete(session.tsi);
-    if (this.#followed?.session === session) {
-      this.#followed = undefined;
-      this.#kernel?.follow(0, 0, 0, 0);
-    }
+    if (this.#followed?.session === session) this.#unfollow();
     if (session.windowAt > 0) this.#windows.push(session.windowAt);
   }
 

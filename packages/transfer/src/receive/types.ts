@@ -103,6 +103,8 @@ export type ReceiveEvent =
 /** Counters of the receiving half; datagrams by verdict. */
 export interface ReceiveCounters {
   readonly verdicts: Map<Verdict, number>;
+  /** Authentic datagrams by ASID. */
+  readonly authentic: number[];
   blocks: number;
   /** Source symbols computed from repair symbols. */
   recoveredSymbols: number;

@@ -142,6 +142,13 @@ export class SendMachine {
     this.#orders.splice(behind < 0 ? this.#orders.length : behind, 0, order);
   }
 
+  /** Passes that wait with one key go with another. The one on air ends with the key that it began with. */
+  rekey(from: number, to: number): void {
+    this.#orders.forEach((order, i) => {
+      if (order.asid === from) this.#orders[i] = { ...order, asid: to };
+    });
+  }
+
   /** Takes a bundle's passes out, on air or waiting. */
   cancel(bundle: string): void {
     for (let i = this.#orders.length - 1; i >= 0; i -= 1) {
