@@ -67,8 +67,11 @@ else if (unknown !== undefined || absent !== undefined || !(Number(values.minute
   }
   const passed = outcomes.filter((outcome) => outcome.passed).length;
   const failed = outcomes.length - passed;
-  if (values.json) console.log(JSON.stringify({ cases: outcomes, passed, failed }));
-  console.log(`${String(passed)} passed, ${String(failed)} failed`);
+  console.log(
+    values.json
+      ? JSON.stringify({ cases: outcomes, passed, failed })
+      : `${String(passed)} passed, ${String(failed)} failed`,
+  );
   // What a case left open (a socket, a timer) holds nobody up.
   process.exit(failed === 0 ? 0 : 1);
 }

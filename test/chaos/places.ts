@@ -91,7 +91,7 @@ export const PLACES: readonly Place[] = [
   },
   { name: 'before-contents', stop: 13, file: RECEIVER, text: 'const opened = await Contents.open(', pass: 1 },
   { name: 'before-closures', stop: 13, file: RECEIVER, text: 'const verified = await verifyBundle(', pass: 1 },
-  { name: 'before-store', stop: 14, file: RECEIVER, text: 'await storeBundle(verified.value, store);', pass: 1 },
+  { name: 'before-store', stop: 14, file: RECEIVER, text: 'await storeBundle(verified.value,', pass: 1 },
   { name: 'blobs-adopted', stop: 14, file: PUBLISH, text: 'await store.put(release.digest,', pass: 1 },
   { name: 'half-statements', stop: 14, file: PUBLISH, text: 'await store.put(transport.id,', pass: 1 },
   { name: 'before-ledger', stop: 14, file: RECEIVER, text: 'ledger.publish(id, release.name,', pass: 1 },

@@ -23,10 +23,9 @@ const SHAKEN = {
 /** Seeds on the rig, and the sizes of each. */
 const RIG_SEEDS = [1, 2, 3];
 const RIG_BYTES = [1, 1408, 100_000, 3 * MIB, 40 * MIB, LARGEST];
-/** Datagrams of 1518 bytes on the fibre in one second at the rate of the rig; in 20 ms of it. */
 const RIG_RATE = 200e6;
-const SECOND = Math.round(RIG_RATE / 8 / 1518);
-const OUTAGE = Math.round(SECOND / 50);
+/** Datagrams, of 1518 bytes on the fibre, in 20 ms at this rate. */
+const OUTAGE = Math.round((RIG_RATE / 8 / 1518) * 0.02);
 const RELAY_PORT = 4400;
 const DEADLINE_MS = 180_000;
 
@@ -75,7 +74,7 @@ async function runRig(figures: Figures): Promise<void> {
   await rig.startAll();
   let complete = 0;
   for (const seed of RIG_SEEDS) {
-    const dark = ['--dark', String(OUTAGE), '--dark-every', String(SECOND)];
+    const dark = ['--dark', '20', '--dark-every', '1000', '--dark-most', String(OUTAGE)];
     const faults = [...dark, '--duplicate', '0.05', '--reorder', '0.05', '--distance', '1000'];
     const to = ['--listen', String(RELAY_PORT), '--host', ISOLATED_ADDRESS, '--to', '4433', '--seed', String(seed)];
     const argv = rig.diode.on('sender', [...NODE_RELAY, ...to, ...faults]);

@@ -1,8 +1,8 @@
 // A relay from a UDP port of the loopback interface to another, or to that of a host, that loses, doubles, reorders and damages datagrams by a seed.
 //   node test/rig/relay.ts --listen PORT --to PORT [--loss 0.03] [--duplicate 0.01] [--reorder 0.02 --distance 100]
 //        [--corrupt 0.001] [--burst 0.00001 --burst-length 600] [--seed 7] [--host 127.0.0.1]
-//        [--dark 330 --dark-every 16500]   the first so many of every so many are lost: an outage, told in datagrams, so that a busy
-//                                          machine does not make it longer
+//        [--dark 20 --dark-every 1000 --dark-most 330]   for so many milliseconds of so many nothing passes, and no more is lost
+//                                                        than so many datagrams: a busy relay must not make an outage longer
 // Prints "relay ready", and one JSON line of counts when it is told to stop.
 import { createSocket } from 'node:dgram';
 import { parseArgs } from 'node:util';
@@ -28,6 +28,7 @@ const { values } = parseArgs({
     host: { type: 'string', default: '127.0.0.1' },
     dark: { type: 'string', default: '0' },
     'dark-every': { type: 'string', default: '1000' },
+    'dark-most': { type: 'string', default: '1000000000' },
   },
 });
 
@@ -63,15 +64,25 @@ const faults = new Faults(
   },
 );
 
-const darkOf = number('dark', 1_000_000);
-const darkEvery = number('dark-every', 1_000_000_000, 1);
-let came = 0;
+const darkMs = number('dark', 60_000);
+const darkEveryMs = number('dark-every', 600_000, 1);
+const darkMost = number('dark-most', 1_000_000_000, 1);
 let dark = 0;
+let outage = { number: 0, lost: 0 };
+
+/** True for what comes in an outage. */
+function isDark(now: number): boolean {
+  if (now % darkEveryMs >= darkMs) return false;
+  const at = Math.floor(now / darkEveryMs);
+  if (outage.number !== at) outage = { number: at, lost: 0 };
+  outage.lost += 1;
+  return outage.lost <= darkMost;
+}
+
 let seen = 0;
 let quietTurns = 0;
 input.on('message', (datagram) => {
-  came += 1;
-  if (came % darkEvery < darkOf) dark += 1;
+  if (isDark(performance.now())) dark += 1;
   else faults.take(datagram);
 });
 setInterval(() => {
