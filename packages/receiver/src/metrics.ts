@@ -19,6 +19,7 @@ export const LINK_NUMBERS: Readonly<Record<string, readonly [name: string, help:
     'sluice_link_lost_datagrams',
     'Lost on the link since link started, by gaps; what comes late is taken off again.',
   ],
+  worstPauseMs: ['sluice_link_worst_pause_seconds', 'Longest time lately in which link took nothing from the socket.'],
   kernelDrops: ['sluice_link_kernel_drops_total', 'Datagrams that the socket had no room for.'],
   blocks: ['sluice_link_blocks_total', 'Blocks that became whole.'],
   recoveredSymbols: ['sluice_link_recovered_symbols_total', 'Source symbols that were lost and computed.'],
@@ -84,7 +85,8 @@ export function addMetrics(metrics: Metrics, { ledger, link, channels, missing }
     },
   });
   for (const [number, [name, help]] of Object.entries(LINK_NUMBERS)) {
-    const value = (): number => Math.max(0, link.numbers[number] ?? 0);
+    const unit = name.endsWith('_seconds') ? 1000 : 1;
+    const value = (): number => Math.max(0, link.numbers[number] ?? 0) / unit;
     if (name.endsWith('_total')) metrics.counter({ name, help, collect: (counter) => counter.inc(value()) });
     else metrics.gauge({ name, help, collect: (gauge) => gauge.set(value()) });
   }
