@@ -71,8 +71,12 @@ export function buildDeb(tree: string, deb: string, { root, side, version, epoch
 
 const md5 = (file: string): string => createHash('md5').update(readFileSync(file)).digest('hex');
 
+/** Groups that a fragment of sysusers.d makes: those of its users, too. */
+const groupsOf = (fragment: string): string[] => [...fragment.matchAll(/^[gu] (\S+)/gm)].map(([, name]) => name ?? '');
+
 function script(root: string, name: string, side: Side): string {
-  const { place, enabled, units, users, groups } = SIDES[side];
+  const { place, enabled, units, users } = SIDES[side];
+  const groups = groupsOf(readFileSync(join(root, `deploy/sysusers.d/sluice-${place}.conf`), 'utf8'));
   const services = units.filter((unit) => unit.endsWith('.service') && !unit.includes('@'));
   const sockets = units.filter((unit) => unit.endsWith('.socket'));
   const instances = units.filter((unit) => unit.includes('@')).map((unit) => `'${unit.replace('@', '@*')}'`);

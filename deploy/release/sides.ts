@@ -11,7 +11,6 @@ export interface SideParts {
   /** Units that are enabled when the package is first installed; the one of the diode needs to be told its interface. */
   readonly enabled: readonly string[];
   readonly users: readonly string[];
-  readonly groups: readonly string[];
   /** Files that only this side has: from the repository, to below the root. */
   readonly files: readonly (readonly [from: string, to: string, mode: number])[];
   /** What it works with when it is there; nothing is needed. */
@@ -26,7 +25,6 @@ export const SIDES: Readonly<Record<Side, SideParts>> = {
     units: ['sluice-sender-http.socket', 'sluice-sender.service'],
     enabled: ['sluice-sender-http.socket', 'sluice-sender.service'],
     users: ['sluice-sender'],
-    groups: ['sluice-sender', 'sluice-inbox'],
     files: [],
     recommends: ['iproute2', 'ethtool'],
     summary: 'carries container software through a data diode: the staging side',
@@ -51,7 +49,6 @@ export const SIDES: Readonly<Record<Side, SideParts>> = {
       'sluice-importer.service',
     ],
     users: ['sluice-link', 'sluice-receiver', 'sluice-importer'],
-    groups: ['sluice-link', 'sluice-receiver', 'sluice-importer', 'sluice-spool', 'sluice-store', 'sluice-ticket'],
     files: [
       ['deploy/mute.sh', 'usr/lib/sluice/mute.sh', 0o755],
       ['deploy/sysctl.d/60-sluice.conf', 'usr/lib/sysctl.d/60-sluice.conf', 0o644],

@@ -30,7 +30,7 @@ describe('the command line', { timeout: TIMEOUT_MS }, () => {
     [['release', 'sign', 'a'], '--key is missing'],
     [['release', 'sign', '--key', 'k', 'a', 'b'], 'release sign takes one statement or envelope'],
     [['release', 'verify', 'a'], '--key is missing: name the public keys that may approve'],
-    [['keys', 'make'], 'keys takes "generate" or "link"'],
+    [['keys', 'make'], 'keys takes generate, link, id, list, revoke, signed, switch'],
     [['keys', 'generate'], '--out is missing'],
     [['keys', 'generate', '--out', 'x', '--algorithm', 'RSA'], '--algorithm is one of Ed25519, ECDSA-P256, ECDSA-P384'],
     [['submit'], 'submit takes the paths of images and files'],

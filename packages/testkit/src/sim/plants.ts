@@ -16,9 +16,9 @@ export const PLANTS: readonly Plant[] = [
   },
   {
     name: 'publish-before-signature',
-    file: 'bundle/src/verify.ts',
-    sound: 'if (signed.value.length < policy.releaseSignatures) {',
-    broken: 'if (signed.value.length > policy.releaseSignatures) {',
+    file: 'bundle/src/approval.ts',
+    sound: 'if (good.length < signatures) return tooFew(',
+    broken: 'if (good.length > signatures) return tooFew(',
   },
   {
     name: 'parse-before-tag',
@@ -36,9 +36,11 @@ export const PLANTS: readonly Plant[] = [
     name: 'outbox-outside-transaction',
     file: 'ledger/src/receiver.ts',
     sound: `      this.#database.prepare('INSERT OR IGNORE INTO outbox (bundle, queued) VALUES (?, 0)').run(id);
+      this.signatures.note(id, 'release', body.signers ?? []);
       this.#events.append('published', id, body);
     });`,
-    broken: `      this.#events.append('published', id, body);
+    broken: `      this.signatures.note(id, 'release', body.signers ?? []);
+      this.#events.append('published', id, body);
     });
     transaction(this.#database, () => {
       this.#database.prepare('INSERT OR IGNORE INTO outbox (bundle, queued) VALUES (?, 0)').run(id);
@@ -47,8 +49,8 @@ export const PLANTS: readonly Plant[] = [
   {
     name: 'reconciler-off',
     file: 'receiver/src/outbox.ts',
-    sound: "if (state === 'absent' || state === 'failed' || state === 'completed') {",
-    broken: "if (!queued && (state === 'absent' || state === 'failed' || state === 'completed')) {",
+    sound: "const wanted = state === 'absent' || state === 'failed' || state === 'completed';",
+    broken: "const wanted = !queued && (state === 'absent' || state === 'failed' || state === 'completed');",
   },
   {
     name: 'accept-older-sequence',
