@@ -34,6 +34,8 @@ promtool:prometheus
 chromium:chromium
 faketime:faketime
 openssl:openssl
+groff:groff-base
+zsh:zsh
 radosgw:radosgw
 ceph-mon:ceph-mon
 ceph-osd:ceph-osd

@@ -123,6 +123,8 @@ describe.skipIf(absent !== undefined)(
     };
 
     beforeAll(async () => {
+      // The log has objects one by one.
+      process.env.SLUICE_LOG_LEVEL = 'debug';
       relayPort = await freePort();
       world = await World.create({
         dir,
@@ -149,7 +151,10 @@ describe.skipIf(absent !== undefined)(
       whole = replayed(logs);
     });
 
-    afterAll(() => cleanup.disposeAsync());
+    afterAll(() => {
+      Reflect.deleteProperty(process.env, 'SLUICE_LOG_LEVEL');
+      return cleanup.disposeAsync();
+    });
 
     it('yields the digests that arrived live, and counts what link counted', () => {
       expect(logs.length).toBeGreaterThan(3);

@@ -1,8 +1,9 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Ajv2020 } from 'ajv/dist/2020.js';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { loadConfig, type Schema } from '../../packages/base/src/index.ts';
+import { jsonSchemaOf, loadConfig, type Schema } from '../../packages/base/src/index.ts';
 import { importerConfig } from '../../packages/importer/src/index.ts';
 import { linkConfig } from '../../packages/link/src/index.ts';
 import { receiverConfig } from '../../packages/receiver/src/index.ts';
@@ -101,6 +102,20 @@ describe('the example configurations', () => {
     expect(readdirSync(EXAMPLES).sort()).toEqual(['README.md', ...DAEMONS.map((daemon) => `${daemon}.json`)].sort());
   });
 
+  it.each(DAEMONS)(
+    '%s.json is what its JSON Schema takes, and with a key too many or of another kind it is not',
+    (daemon) => {
+      const schemas = { sender: senderConfig, link: linkConfig, receiver: receiverConfig, importer: importerConfig };
+      const isGood = new Ajv2020({ strict: true, strictRequired: false }).compile(jsonSchemaOf(schemas[daemon]));
+      const example = JSON.parse(exampleText(daemon)) as Record<string, unknown>;
+      expect([isGood(example), isGood.errors]).toEqual([true, null]);
+      expect(isGood({ ...example, nothing: 1 })).toBe(false);
+      expect(isGood({ ...example, stateDirectory: 7 })).toBe(false);
+      Reflect.deleteProperty(example, 'stateDirectory');
+      expect(isGood(example)).toBe(false);
+    },
+  );
+
   it('are what the daemons take, and agree with each other', () => {
     const sender = load('sender', senderConfig);
     const link = load('link', linkConfig);
@@ -128,7 +143,7 @@ describe('the example configurations', () => {
   });
 
   it('submit goes to the socket of the example without being told', () => {
-    expect(read('packages/cli/src/submit.ts')).toContain(`'${load('sender', senderConfig).controlSocket}'`);
+    expect(read('packages/cli/src/options.ts')).toContain(`'${load('sender', senderConfig).controlSocket}'`);
   });
 });
 

@@ -1,9 +1,10 @@
 export * from './config/index.ts';
 export { systemClock, type Clock } from './clock.ts';
 export { clip, LOG_TEXT_MAX, oneLine } from './text.ts';
-export { clipFields, createJsonLogger, LOG_LEVELS } from './log.ts';
+export { clipFields, createJsonLogger, LOG_LEVELS, wantedLevel } from './log.ts';
 export type { JsonLoggerOptions, LogFields, LogFn, Logger, LogLevel } from './log.ts';
-export { RATE_LIMITED_KEYS_MAX, rateLimited, type RateLimitedLogger } from './ratelimit.ts';
+export { prettyLine } from './pretty.ts';
+export { LASTING_MS, RATE_LIMITED_KEYS_MAX, rateLimited, type RateLimitedLogger } from './ratelimit.ts';
 export { createNotifier, notifyByProgram, startWatchdog } from './notify.ts';
 export type { Notifier, NotifierOptions, NotifySend, WatchdogOptions } from './notify.ts';
 export { LISTEN_FDS_MAX, listenFds, type ListenFd } from './sockets.ts';

@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import { escapeJson } from '@sluice/ports';
+import { prettyLine } from './pretty.ts';
 import { clip } from './text.ts';
 
 export type LogFields = Readonly<Record<string, unknown>>;
@@ -61,8 +62,13 @@ function clipError(error: Error, depth: number): Record<string, unknown> {
   };
 }
 
+/** The level that SLUICE_LOG_LEVEL names; `info` where it names none. */
+export function wantedLevel(env: NodeJS.ProcessEnv = process.env): LogLevel {
+  return LEVEL_NAMES.find((level) => level === env.SLUICE_LOG_LEVEL) ?? 'info';
+}
+
 export interface JsonLoggerOptions {
-  /** Lines below this level are not written; default `info`. */
+  /** Lines below this level are not written; default what SLUICE_LOG_LEVEL says, or `info`. */
   readonly level?: LogLevel;
   /** Takes a whole line with its line feed; default standard output. */
   readonly write?: (line: string) => void;
@@ -73,7 +79,7 @@ export interface JsonLoggerOptions {
 /** A logger in pino's line shape (level, time, pid, hostname, name, msg) with no code but ours. */
 export function createJsonLogger(name: string, options: JsonLoggerOptions = {}): Logger {
   const write = options.write ?? stdoutWriter();
-  const least = LOG_LEVELS[options.level ?? 'info'];
+  const least = LOG_LEVELS[options.level ?? wantedLevel()];
   const now = options.now ?? Date.now;
   const build = (bound: Record<string, unknown>): Logger => {
     const at = (level: LogLevel): LogFn => {
@@ -96,13 +102,14 @@ export function fromLevels(at: (level: LogLevel) => LogFn, child: Logger['child'
   return { ...levels, child };
 }
 
-/** Standard output, synchronous for pipes and files. Once nobody reads it any more, lines are dropped: no reason to stop. */
+/** Standard output, synchronous for pipes and files, and for people on a terminal. Once nobody reads it any more, lines are dropped: no reason to stop. */
 function stdoutWriter(): (line: string) => void {
   let gone = false;
   process.stdout.on('error', () => {
     gone = true;
   });
+  const pretty = process.stdout.isTTY;
   return (line) => {
-    if (!gone) process.stdout.write(line);
+    if (!gone) process.stdout.write(pretty ? `${prettyLine(line)}\n` : line);
   };
 }

@@ -3,6 +3,9 @@ import { fromLevels, LOG_LEVELS, type LogFields, type LogFn, type Logger, type L
 /** Different messages whose repeats are counted at once; beyond it the oldest is settled first. */
 export const RATE_LIMITED_KEYS_MAX = 256;
 
+/** How often the log says of something that lasts that it still does. */
+export const LASTING_MS = 300_000;
+
 interface Repeat {
   readonly level: LogLevel;
   readonly message: string;

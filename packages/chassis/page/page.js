@@ -280,8 +280,19 @@ function showRecent({ recent, refusals }) {
 }
 
 /** @param {Overview} view */
+function showCanary({ canary }) {
+  show('canary', canary !== undefined);
+  if (canary === undefined) return;
+  mark(at('canary'), canary.level);
+  mark(at('canary-age'), canary.level);
+  say('canary-age', canary.age);
+  say('canary-detail', canary.detail);
+}
+
+/** @param {Overview} view */
 function showAll(view) {
   const { side, link, channels, far, queue, time, uptimeSeconds } = view;
+  showCanary(view);
   say('side', side);
   document.title = `${link.state} · Sluice ${side}`;
   mark(at('link'), link.level);
@@ -321,8 +332,8 @@ function lose() {
   const before = heardAt === 0 ? '' : '; what is shown is old';
   say('contact', `no contact with the daemon${before}`);
   mark(at('contact'), 'bad');
-  mark(at('link'), 'unknown');
-  mark(at('link-state'), 'unknown');
+  for (const id of ['link', 'link-state', 'canary', 'canary-age']) mark(at(id), 'unknown');
+  say('canary-age', 'not known');
   mark(at('overall'), 'unknown');
   say('overall', 'not known');
   say('link-state', 'Not known');

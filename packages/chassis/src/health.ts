@@ -47,7 +47,8 @@ export const HEALTH_TYPE = 'application/health+json';
 export const CHECK_TIMEOUT_MS = 2000;
 const CHECKS_MAX = 256;
 const NAME = /^[a-z][a-zA-Z0-9-]*(:[a-z][a-zA-Z0-9.-]*)?$/;
-const RANK: Readonly<Record<HealthStatus, number>> = { pass: 0, warn: 1, fail: 2 };
+/** How bad each status is; /metrics tells these numbers. */
+export const RANK: Readonly<Record<HealthStatus, number>> = { pass: 0, warn: 1, fail: 2 };
 
 export interface HealthOptions {
   /** What this service is, in a few words. */

@@ -5,7 +5,7 @@ import { type ListenFd, type Logger, rateLimited, type Secret } from '@sluice/ba
 import { fastify, type FastifyInstance, type FastifyReply } from 'fastify';
 import { type EventFeed, EventStreams } from './events.ts';
 import { HTTP_LIMITS, limitConnections, onlyReads } from './guard.ts';
-import { HEALTH_TYPE, type Health, type HealthReport } from './health.ts';
+import { HEALTH_TYPE, type Health, type HealthReport, RANK } from './health.ts';
 import type { Metrics } from './metrics.ts';
 import { type ApiSchemas, openApi } from './openapi.ts';
 import type { Overview } from './overview.ts';
@@ -125,6 +125,7 @@ function create(options: HttpOptions): FastifyInstance {
 
 function addRoutes(app: FastifyInstance, options: HttpOptions): void {
   const { health, metrics, status, bundles, filters = {}, story, events, schemas, routes } = options;
+  addHealthMetrics(metrics, health);
   app.get('/livez', async (_, reply) => sendHealth(reply, await health.live()));
   app.get('/readyz', async (_, reply) => sendHealth(reply, await health.ready()));
   app.get('/healthz', async (_, reply) => sendHealth(reply, await health.report()));
@@ -156,6 +157,20 @@ function addRoutes(app: FastifyInstance, options: HttpOptions): void {
     app.get('/v1/openapi.json', async (_, reply) => reply.send(document));
   }
   routes?.(app);
+}
+
+/** Every check, so that one alert watches them all. Names of checks are ours, and those of channels and sites. */
+function addHealthMetrics(metrics: Metrics, health: Health): void {
+  metrics.gauge({
+    name: 'sluice_health_check_status',
+    help: 'Result of each check of /healthz: 0 pass, 1 warn, 2 fail.',
+    labels: ['check'],
+    collect: async (gauge) => {
+      const { checks } = await health.report();
+      gauge.reset();
+      for (const [check, [{ status }]] of Object.entries(checks)) gauge.set({ check }, RANK[status]);
+    },
+  });
 }
 
 function addStreamMetrics(metrics: Metrics, streams: EventStreams): void {

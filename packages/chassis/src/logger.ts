@@ -1,4 +1,5 @@
-import { clip, clipFields, type Logger, type LogLevel } from '@sluice/base';
+import { isatty } from 'node:tty';
+import { clip, clipFields, type Logger, type LogLevel, prettyLine, wantedLevel } from '@sluice/base';
 import { escapeJson } from '@sluice/ports';
 import { destination, pino } from 'pino';
 
@@ -14,7 +15,7 @@ export function createLogger(name: string, options: LoggerOptions = {}): Logger 
   return pino(
     {
       name,
-      level: options.level ?? 'info',
+      level: options.level ?? wantedLevel(),
       formatters: { log: clipFields, bindings: clipFields },
       hooks: {
         logMethod(args, method) {
@@ -34,7 +35,9 @@ export function createLogger(name: string, options: LoggerOptions = {}): Logger 
 
 function stdout(): (line: string) => void {
   const stream = destination({ fd: 1, sync: true });
+  // Machines read JSON; who looks at a terminal is a person.
+  const pretty = isatty(1);
   return (line) => {
-    stream.write(line);
+    stream.write(pretty ? `${prettyLine(line)}\n` : line);
   };
 }

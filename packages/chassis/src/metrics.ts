@@ -16,7 +16,7 @@ export interface Metrics {
   ): Counter<L>;
   /** `collect` runs at each scrape and sets the value. */
   gauge<L extends string = never>(
-    options: MetricOptions<L> & { readonly collect?: (gauge: Gauge<L>) => void },
+    options: MetricOptions<L> & { readonly collect?: (gauge: Gauge<L>) => void | Promise<void> },
   ): Gauge<L>;
   histogram<L extends string = never>(
     options: MetricOptions<L> & { readonly buckets: readonly number[] },
@@ -54,15 +54,13 @@ export function createMetrics(): Metrics {
       });
       return counter;
     },
-    gauge: <L extends string>(options: MetricOptions<L> & { readonly collect?: (gauge: Gauge<L>) => void }) => {
+    gauge: <L extends string>(
+      options: MetricOptions<L> & { readonly collect?: (gauge: Gauge<L>) => void | Promise<void> },
+    ) => {
       const { collect } = options;
-      const gauge = new Gauge<L>({
+      const gauge: Gauge<L> = new Gauge<L>({
         ...common(options, false),
-        ...(collect !== undefined && {
-          collect: () => {
-            collect(gauge);
-          },
-        }),
+        ...(collect !== undefined && { collect: () => collect(gauge) }),
       });
       return gauge;
     },

@@ -108,7 +108,10 @@ export const overviewSchema = record(
     health: healthSchema,
     far: record({ level, state: text(), facts: list(fact) }),
   },
-  { margin: record({ level, state: text(), buckets: list(record({ label: text(), count: count() })) }) },
+  {
+    canary: record({ level, age: text('of the latest bundle that went the whole way by itself'), detail: text() }),
+    margin: record({ level, state: text(), buckets: list(record({ label: text(), count: count() })) }),
+  },
 );
 
 const json = (schema: JsonSchema, type = 'application/json') => ({ content: { [type]: { schema } } });

@@ -9,6 +9,8 @@ export interface Overview {
   /** By the local clock, for people. */
   readonly time: string;
   readonly uptimeSeconds: number;
+  /** The age of the latest bundle that went the whole way by itself; undefined where there is no canary. */
+  readonly canary?: { readonly level: Level; readonly age: string; readonly detail: string };
   /** The link in one glance. */
   readonly link: { readonly level: Level; readonly state: string; readonly detail: string };
   /** What each channel is at. */

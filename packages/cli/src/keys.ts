@@ -3,25 +3,23 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { linkKeyId, loadVerifier, makeKeyPair, type SignatureAlgorithm } from '@sluice/trust';
 import { KEY_COMMANDS } from './trust.ts';
 import { parseArguments, RefusedError, required, UsageError } from './arguments.ts';
+import { optionsOf } from './table.ts';
 
-const ALGORITHMS: readonly SignatureAlgorithm[] = ['Ed25519', 'ECDSA-P256', 'ECDSA-P384'];
+const ALGORITHMS: readonly SignatureAlgorithm[] = optionsOf('keys generate').algorithm.words;
 
 /** `sluice keys …`: what makes keys never overwrites a file; what is about keys in use goes to a daemon. */
 export async function keys([what, ...args]: readonly string[]): Promise<number> {
   const inUse = what !== undefined && Object.hasOwn(KEY_COMMANDS, what) ? KEY_COMMANDS[what] : undefined;
   if (inUse !== undefined) return inUse(args);
   if (what === 'link') {
-    const { values } = parseArguments(args, { out: { type: 'string' } });
+    const { values } = parseArguments(args, optionsOf('keys link'));
     const key = randomBytes(32);
     writeFileSync(required(values.out, 'out'), `${key.toString('hex')}\n`, { flag: 'wx', mode: 0o600 });
     process.stdout.write(`${linkKeyId(key)}\n`);
     return 0;
   }
   if (what !== 'generate') throw new UsageError(`keys takes generate, link, ${Object.keys(KEY_COMMANDS).join(', ')}`);
-  const { values } = parseArguments(args, {
-    out: { type: 'string' },
-    algorithm: { type: 'string', default: 'Ed25519' },
-  });
+  const { values } = parseArguments(args, optionsOf('keys generate'));
   const algorithm = ALGORITHMS.find((candidate) => candidate === values.algorithm);
   if (algorithm === undefined) throw new UsageError(`--algorithm is one of ${ALGORITHMS.join(', ')}`);
   const prefix = required(values.out, 'out');

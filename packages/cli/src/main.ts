@@ -1,16 +1,22 @@
 #!/usr/bin/env node
 import { EXIT } from '@sluice/base';
 import { CONFIG_CODES, hostile, OperationalError, terminalText } from '@sluice/ports';
-import { commands, USAGE } from './commands.ts';
 import { RefusedError, UsageError } from './arguments.ts';
+import { commands } from './commands.ts';
 
 async function main([name, ...args]: readonly string[]): Promise<number> {
-  if (name === undefined || name === 'help' || name === '--help') {
-    process.stdout.write(`${USAGE}\n`);
+  if (name === undefined || name === '--help') {
+    const { usage } = await import('./help.ts');
+    process.stdout.write(`${usage()}\n`);
     return name === undefined ? EXIT.usage : EXIT.ok;
   }
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (command === undefined) throw new UsageError(`there is no command "${name}"; "sluice help" lists them`);
+  if (asksForHelp(args)) {
+    const { helpAt } = await import('./help.ts');
+    process.stdout.write(`${helpAt(name, args)}\n`);
+    return EXIT.ok;
+  }
   return command(args);
 }
 
@@ -20,6 +26,12 @@ function otherSide(error: unknown): string | undefined {
   const daemon = /package '@sluice\/(sender|receiver|link|importer)'/.exec(error.message)?.[1];
   if (daemon === undefined) return undefined;
   return `${daemon} is not in this package; it is in sluice-${daemon === 'sender' ? 'sender' : 'receiver'}`;
+}
+
+/** `--help` among the options; behind `--` all are operands. */
+function asksForHelp(args: readonly string[]): boolean {
+  const end = args.indexOf('--');
+  return (end === -1 ? args : args.slice(0, end)).includes('--help');
 }
 
 /** The exit status of an error (docs/ERRORS.md); undefined when it is a mistake of ours. */

@@ -2,9 +2,10 @@ import { readFileSync } from 'node:fs';
 import { encodeRelease, parseEnvelope, parseRelease, preAuthEncoding } from '@sluice/bundle';
 import type { Refusal } from '@sluice/ports';
 import { composeRelease } from '@sluice/sources';
-import { addSignature, loadSigner, loadVerifier } from '@sluice/trust';
+import { addSignature, loadSigner, loadVerifier, sha256Digest } from '@sluice/trust';
 import { parseArguments, RefusedError, required, UsageError } from './arguments.ts';
 import { note, say } from './say.ts';
+import { optionsOf } from './table.ts';
 
 const refused = ({ code, detail }: Refusal): RefusedError => new RefusedError(`${detail} (${code})`);
 
@@ -17,23 +18,19 @@ export async function release([what, ...args]: readonly string[]): Promise<numbe
 }
 
 async function create(args: readonly string[]): Promise<number> {
-  const { values, positionals } = parseArguments(args, {
-    name: { type: 'string' },
-    repository: { type: 'string', multiple: true, default: [] },
-    'approved-by': { type: 'string', multiple: true, default: [] },
-    'release-version': { type: 'string' },
-  });
+  const { values, positionals } = parseArguments(args, optionsOf('release create'));
+  const { repository: repositories = [], 'approved-by': approvedBy = [] } = values;
   if (positionals.length === 0) throw new UsageError('release create takes the paths of images and files');
   const composed = await composeRelease(positionals, {
     name: required(values.name, 'name'),
-    approvedBy: values['approved-by'],
+    approvedBy,
     version: versionIn(values['release-version']),
-    repositoryOf: ({ path, name }) => repositoryFor(path, values.repository) ?? name.repository,
+    repositoryOf: ({ path, name }) => repositoryFor(path, repositories) ?? name.repository,
   });
   if (!composed.ok) throw refused(composed.error);
   for (const each of composed.value.notes) note(each);
-  const { name, artifacts, approvedBy } = composed.value.statement.predicate;
-  process.stdout.write(`${Buffer.from(encodeRelease({ name, artifacts, approvedBy })).toString('utf8')}\n`);
+  const { statement } = composed.value;
+  process.stdout.write(`${Buffer.from(encodeRelease(statement.predicate)).toString('utf8')}\n`);
   return 0;
 }
 
@@ -66,7 +63,7 @@ function readUnsigned(path: string): {
 }
 
 function sign(args: readonly string[]): number {
-  const { values, positionals } = parseArguments(args, { key: { type: 'string' } });
+  const { values, positionals } = parseArguments(args, optionsOf('release sign'));
   const [path] = positionals;
   if (path === undefined || positionals.length > 1)
     throw new UsageError('release sign takes one statement or envelope');
@@ -76,16 +73,18 @@ function sign(args: readonly string[]): number {
 }
 
 function verify(args: readonly string[]): number {
-  const { values, positionals } = parseArguments(args, { key: { type: 'string', multiple: true, default: [] } });
+  const { values, positionals } = parseArguments(args, optionsOf('release verify'));
   const [path] = positionals;
   if (path === undefined || positionals.length > 1) throw new UsageError('release verify takes one envelope');
-  if (values.key.length === 0) throw new UsageError('--key is missing: name the public keys that may approve');
-  const envelope = parseEnvelope(readFileSync(path));
+  const { key: files = [] } = values;
+  if (files.length === 0) throw new UsageError('--key is missing: name the public keys that may approve');
+  const bytes = readFileSync(path);
+  const envelope = parseEnvelope(bytes);
   if (!envelope.ok) throw refused(envelope.error);
   const statement = parseRelease(envelope.value.payload);
   if (!statement.ok) throw refused(statement.error);
   const message = preAuthEncoding(envelope.value.payload);
-  const verifiers = values.key.map((file) => loadVerifier(readFileSync(file, 'utf8')));
+  const verifiers = files.map((file) => loadVerifier(readFileSync(file, 'utf8')));
   const holding = verifiers.filter((verifier) =>
     envelope.value.signatures.some(
       (signature) => signature.keyid === verifier.keyid && verifier.verify(message, signature.sig),
@@ -95,5 +94,7 @@ function verify(args: readonly string[]): number {
     say(`${keyid} ${holding.some((each) => each.keyid === keyid) ? 'signed' : 'did not sign'}`);
   }
   for (const { name, type, digest } of statement.value.artifacts) say(`${type} ${name} ${digest}`);
+  // By this name the policy knows a canary, and the ledger every bundle of it.
+  say(`release ${statement.value.name} ${sha256Digest(bytes)}`);
   return holding.length === verifiers.length ? 0 : 1;
 }

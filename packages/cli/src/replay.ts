@@ -13,6 +13,7 @@ import { HeaderTally, recordedVerdict, wasAuthentic } from './replay-headers.ts'
 import { type Comparison, inWords, problemsOf, type ReplayReport } from './replay-report.ts';
 import { ReplaySpool } from './replay-spool.ts';
 import { say, sayJson } from './say.ts';
+import { optionsOf } from './table.ts';
 
 const keysFile = object('link keys for replay: the "keys" of a link configuration', {
   keys: array('link keys', linkKeyConfig, { min: 1, max: 16 }),
@@ -23,12 +24,7 @@ const keysFile = object('link keys for replay: the "keys" of a link configuratio
  * when everything in the log came out whole, else 1.
  */
 export async function replay(args: readonly string[]): Promise<number> {
-  const { values, positionals } = parseArguments(args, {
-    keys: { type: 'string' },
-    out: { type: 'string' },
-    json: { type: 'boolean', default: false },
-    port: { type: 'string' },
-  });
+  const { values, positionals } = parseArguments(args, optionsOf('replay'));
   if (positionals.length === 0) throw new UsageError('replay takes the chunk logs or captures');
   const port = values.port === undefined ? undefined : portOf(values.port);
   const { keys } = loadConfig(required(values.keys, 'keys'), keysFile);
@@ -36,7 +32,7 @@ export async function replay(args: readonly string[]): Promise<number> {
   const directory = values.out ?? mkdtempSync(`${tmpdir()}/sluice-replay-`);
   try {
     const report = await run(positionals, linkKeys, directory, port);
-    if (values.json) sayJson(JSON.stringify(report));
+    if (values.json === true) sayJson(JSON.stringify(report));
     else say(...inWords(report, values.out));
     return report.problems.length === 0 ? 0 : 1;
   } finally {

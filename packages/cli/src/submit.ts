@@ -1,25 +1,22 @@
 import { request } from 'node:http';
-import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, lstatSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { OperationalError } from '@sluice/ports';
 import { RELEASE_FILE, writeSubmitStream } from '@sluice/sources';
 import { parseArguments, UsageError } from './arguments.ts';
+import { Progress } from './progress.ts';
 import { sayJson } from './say.ts';
+import { optionsOf } from './table.ts';
 
-const DEFAULT_SOCKET = '/run/sluice/control/sender.sock';
 /** Longest answer that is read. */
 const ANSWER_BYTES = 64 * 1024;
 
 /** `sluice submit`: streams the paths as a tar over the control socket, read as the caller. */
 export async function submit(args: readonly string[]): Promise<number> {
-  const { values, positionals } = parseArguments(args, {
-    socket: { type: 'string', default: DEFAULT_SOCKET },
-    channel: { type: 'string' },
-    name: { type: 'string' },
-    release: { type: 'string' },
-  });
+  const { values, positionals } = parseArguments(args, optionsOf('submit'));
   if (positionals.length === 0) throw new UsageError('submit takes the paths of images and files');
   const query = new URLSearchParams();
   if (values.channel !== undefined) query.set('channel', values.channel);
@@ -27,11 +24,39 @@ export async function submit(args: readonly string[]): Promise<number> {
   const renamed = values.release === undefined ? undefined : underItsName(values.release);
   try {
     const paths = renamed === undefined ? positionals : [renamed.path, ...positionals];
-    const { status, body } = await post(values.socket, `/v1/submit?${query.toString()}`, writeSubmitStream(paths));
+    const stream = shown(writeSubmitStream(paths), paths);
+    const { status, body } = await post(values.socket, `/v1/submit?${query.toString()}`, stream);
     sayJson(body);
     return status === 200 ? 0 : 1;
   } finally {
     renamed?.remove();
+  }
+}
+
+/** The pieces of a stream as they are, with progress on a terminal. */
+function* shown(pieces: Iterable<Uint8Array>, paths: readonly string[]): Generator<Uint8Array> {
+  const total = paths.reduce((sum, path) => sum + bytesBelow(path), 0);
+  const progress = new Progress({ what: 'submitting' });
+  let done = 0;
+  try {
+    for (const piece of pieces) {
+      progress.at(done, total);
+      yield piece;
+      done = Math.min(total, done + piece.length);
+    }
+  } finally {
+    progress.end();
+  }
+}
+
+/** Bytes of the files of a tree; what cannot be read is told by who reads it. */
+function bytesBelow(path: string): number {
+  try {
+    const found = lstatSync(path);
+    if (!found.isDirectory()) return found.size;
+    return readdirSync(path).reduce((sum, name) => sum + bytesBelow(join(path, name)), 0);
+  } catch {
+    return 0;
   }
 }
 

@@ -6,40 +6,34 @@ import encodeQR from 'qr';
 import { parseArguments, RefusedError, UsageError } from './arguments.ts';
 import { type Answer, ask, refusalOf } from './ask.ts';
 import { say, tell } from './say.ts';
+import { optionsOf } from './table.ts';
 
-const RECEIVER_SOCKET = '/run/sluice/ticket/receiver.sock';
-const SENDER_SOCKET = '/run/sluice/control/sender.sock';
 /** A file that is longer holds no ticket. */
 const TICKET_FILE_BYTES = 65_536;
 
 /** `sluice ticket [BUNDLE]`: shows what lacks, asks, and prints the ticket. */
 export async function ticket(args: readonly string[]): Promise<number> {
-  const { values, positionals } = parseArguments(args, {
-    socket: { type: 'string', default: RECEIVER_SOCKET },
-    out: { type: 'string' },
-    qr: { type: 'boolean', default: false },
-    yes: { type: 'boolean', default: false },
-  });
+  const { values, positionals } = parseArguments(args, optionsOf('ticket'));
   const [bundle] = positionals;
   if (positionals.length > 1) throw new UsageError('ticket takes one bundle: its id, its number, or CHANNEL/NUMBER');
   const drafted = accepted(await ask(values.socket, '/v1/ticket/draft', { bundle }));
   const { words, draft } = drafted.body;
   tell('This is all that the ticket will say:', ...linesOf(words));
-  if (!values.yes && !(await agreed())) throw new RefusedError('no ticket was issued');
+  if (values.yes !== true && !(await agreed())) throw new RefusedError('no ticket was issued');
   const { channel, sequence } = drafted.body;
   // Named in full: another bundle may have become incomplete meanwhile.
   const name = `${String(channel)}/${String(sequence)}`;
   const issued = accepted(await ask(values.socket, '/v1/ticket', { bundle: name, draft }));
   const text = String(issued.body.ticket);
   say(...text.trimEnd().split('\n'));
-  if (values.qr) process.stdout.write(`${encodeQR(text, 'term', { ecc: 'low' })}\n`);
+  if (values.qr === true) process.stdout.write(`${encodeQR(text, 'term', { ecc: 'low' })}\n`);
   if (values.out !== undefined) writeFileSync(values.out, text, { flag: 'wx' });
   return 0;
 }
 
 /** `sluice repair TICKET`: has the sender send what a ticket asks for. A typing error is told before the sender is asked. */
 export async function repair(args: readonly string[]): Promise<number> {
-  const { values, positionals } = parseArguments(args, { socket: { type: 'string', default: SENDER_SOCKET } });
+  const { values, positionals } = parseArguments(args, optionsOf('repair'));
   const [file] = positionals;
   if (file === undefined || positionals.length > 1)
     throw new UsageError('repair takes one file with a ticket, or - for standard input');

@@ -37,7 +37,7 @@ describe('the command line', { timeout: TIMEOUT_MS }, () => {
     [['submit', '--sockt', 'x', 'a'], '--sockt'],
     [['replay', '--keys', 'k'], 'replay takes the chunk logs or captures'],
     [['replay', '--keys', 'k', '--port', 'x', 'a'], '--port'],
-    [['config', 'look', 'link', 'x'], 'config takes "check" or "reference"'],
+    [['config', 'look', 'link', 'x'], 'config takes "check", "reference" or "schema"'],
     [['config', 'reference', 'relay'], 'sender, receiver, link or importer'],
     [['config', 'check', 'link'], 'config check takes a daemon and its file'],
   ])('%j is not known, and says what is', (args, sentence) => {

@@ -1,6 +1,6 @@
 import type { Logger } from '@sluice/base';
 import type { Metrics } from '@sluice/chassis';
-import { type Digest, OperationalError, type RegistryCode } from '@sluice/ports';
+import { BUNDLE_CODES, type Digest, IMPORT_CODES, OperationalError, type RegistryCode } from '@sluice/ports';
 import type { ImportJob } from '@sluice/queue';
 import type { FailureClass } from '@sluice/registry';
 import { type ImportEvent, importBundle, type ImportOutcome, type ImportPorts, type RefusalCode } from './pipeline.ts';
@@ -8,6 +8,9 @@ import { classOf } from './retry.ts';
 
 /** Bundles whose waiting is remembered; the oldest are forgotten, the queue is not. */
 const WAITING_SHOWN = 256;
+
+/** What is once in a bundle, or a few times. */
+const STAGES: ReadonlySet<ImportEvent['stop']> = new Set(['statements', 'project', 'replication']);
 
 /** A bundle that waits for its next attempt. */
 export interface Waiting {
@@ -128,10 +131,10 @@ export class Jobs {
       return;
     }
     active.stop = event.stop;
-    if (event.stop === 'blob') {
-      this.#results.blobs.inc({ how: event.how });
-      log.debug({ ...event }, 'blob');
-    } else log.info({ ...event }, `import: ${event.stop}`);
+    if (event.stop === 'blob') this.#results.blobs.inc({ how: event.how });
+    if (STAGES.has(event.stop)) log.info({ ...event }, `import: ${event.stop}`);
+    // Of each blob, artifact and tag there is one, of a bundle thousands.
+    else log.debug({ ...event }, `import: ${event.stop}`);
   }
 
   #alarm(code: RefusalCode | RegistryCode, fields: Readonly<Record<string, unknown>>, message: string): void {
@@ -154,8 +157,11 @@ function countersOf(metrics: Metrics, jobs: Jobs) {
   });
   const counter = <L extends string>(name: string, help: string, labels: readonly L[]) =>
     metrics.counter({ name: `sluice_importer_${name}_total`, help, labels });
+  const alarms = counter('alarms', 'Alarms raised, by code.', ['code']);
+  // A series that begins with its first count has grown by nothing, says Prometheus.
+  for (const code of [...IMPORT_CODES, ...BUNDLE_CODES]) alarms.inc({ code }, 0);
   return {
-    alarms: counter('alarms', 'Alarms raised, by code.', ['code']),
+    alarms,
     results: counter('results', 'Jobs that ended, by result.', ['result']),
     retries: counter('retries', 'Attempts that failed and are made again, by class.', ['class']),
     blobs: counter('blobs', 'Blobs of imports, by how they came there.', ['how']),

@@ -118,7 +118,13 @@ export class ReceiverLedger {
   }
 
   /** A transport statement holds: its number is taken. That another channel refused it before counts no more. */
-  received(bundle: Pick<BundleRecord, 'id' | 'channel' | 'sequence' | 'release' | 'bytes'>, signer?: string): void {
+  received(
+    {
+      seconds,
+      ...bundle
+    }: Pick<BundleRecord, 'id' | 'channel' | 'sequence' | 'release' | 'bytes'> & { seconds?: number },
+    signer?: string,
+  ): void {
     transaction(this.#database, () => {
       this.#database
         .prepare(`DELETE FROM bundles WHERE id = ? AND channel <> ? AND state = 'quarantined' AND sequence = 0`)
@@ -126,7 +132,7 @@ export class ReceiverLedger {
       this.#insert({ ...bundle, name: '', state: 'receiving', code: '', detail: '' });
       const { channel, sequence, release } = bundle;
       this.signatures.note(bundle.id, 'transport', signer === undefined ? [] : [signer]);
-      this.#events.append('received', bundle.id, { channel, sequence, release, ...(signer && { signer }) });
+      this.#events.append('received', bundle.id, { channel, sequence, release, seconds, ...(signer && { signer }) });
     });
   }
 
@@ -188,6 +194,13 @@ export class ReceiverLedger {
     return (row as { id: Digest } | undefined)?.id;
   }
 
+  /** The latest bundle of a release that the importer took: of the last few that came, since they may come out of order. */
+  lastImported(channel: string, release: Digest): BundleRecord | undefined {
+    const few = `SELECT * FROM bundles WHERE channel = ? AND release = ? AND state = 'imported' ORDER BY number DESC LIMIT 16`;
+    const row = this.#database.prepare(`SELECT * FROM (${few}) ORDER BY sequence DESC`).get(channel, release);
+    return row === undefined ? undefined : recordOf(row as unknown as Row);
+  }
+
   /** Bundles without a receipt, oldest first: the jobs that the queue must hold. */
   outbox(): { readonly bundle: Digest; readonly queued: boolean }[] {
     const rows = this.#database
@@ -226,7 +239,13 @@ export class ReceiverLedger {
    * The importer's signed receipt, checked by the caller: the job leaves the outbox. False, and nothing is recorded, when the
    * bundle was never published: then there was no job that could have a result.
    */
-  recordReceipt(id: Digest, result: 'imported' | 'failed', code: string, envelope: Uint8Array): boolean {
+  recordReceipt(
+    id: Digest,
+    result: 'imported' | 'failed',
+    code: string,
+    envelope: Uint8Array,
+    senderSeconds?: number,
+  ): boolean {
     return transaction(this.#database, () => {
       const state = this.bundle(id)?.state;
       if (state === undefined || state === 'receiving') return false;
@@ -238,7 +257,7 @@ export class ReceiverLedger {
         .run(id, envelope);
       this.#database.prepare('DELETE FROM outbox WHERE bundle = ?').run(id);
       this.#set(id, result, result === 'imported' ? '' : code, '');
-      this.#events.append(result, id, { code });
+      this.#events.append(result, id, { code, senderSeconds });
       return true;
     });
   }

@@ -1,5 +1,5 @@
 import { tsiClass } from '@sluice/alc';
-import type { Logger } from '@sluice/base';
+import { LASTING_MS, type Logger, rateLimited, type RateLimitedLogger } from '@sluice/base';
 import { createCodec } from '@sluice/fec';
 import type { ChunkLog } from '@sluice/pcapng';
 import type {
@@ -50,17 +50,21 @@ export class LinkPipeline {
   readonly #parts: PipelineParts;
   readonly #verdicts: Verdict[] = [];
   readonly #alarmed = new Set<string>();
+  /** A named state lasts, and is told of again each second: in the log once, and then how often. */
+  readonly #alarms: RateLimitedLogger;
   #batches = 0;
   /** The live session that is not on disk yet. */
   #unwritten: number | undefined;
 
   constructor(parts: PipelineParts) {
     this.#parts = parts;
+    this.#alarms = rateLimited(parts.logger, { intervalMs: LASTING_MS });
     const { keys, limits, sessionFile, spoolDirectory, spoolLimits } = parts;
     const channels = keys.map((key) => key.channel);
     this.spool = new FileSpool(spoolDirectory, channels, spoolLimits, {
       onWhole: (entry, path) => {
-        parts.logger.info(
+        // Thousands of a bundle: they are no stage of it.
+        parts.logger.debug(
           { channel: entry.channel, object: entry.info.digest, bytes: entry.info.size },
           'object whole',
         );
@@ -212,7 +216,7 @@ export class LinkPipeline {
         );
         break;
       case 'object':
-        logger.info(
+        logger.debug(
           { channel: event.info.channel, object: event.info.digest, bytes: event.info.size, blocks: event.blocks },
           'object announced',
         );
@@ -242,7 +246,7 @@ export class LinkPipeline {
   #alarm(code: LinkAlarm, detail: string): void {
     if (this.#alarmed.has(code)) return;
     this.#alarmed.add(code);
-    this.#parts.logger.error({ alarm: code, detail }, 'alarm');
+    this.#alarms.error({ alarm: code, detail }, `alarm ${code}`);
     this.#parts.toReceiver({ type: 'alarm', code, detail });
   }
 }

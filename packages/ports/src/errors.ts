@@ -66,6 +66,7 @@ const OTHER_CODES = [
   'socket-group',
   'http-listen',
   'control-socket',
+  'daemon-silent',
   'socket',
   'link-native',
   'link-receive',

@@ -2,6 +2,7 @@ import { diskCheck, duration, type Health, type HealthCheck } from '@sluice/chas
 import type { ReceiverLedger } from '@sluice/ledger';
 import type { ImportQueue } from '@sluice/queue';
 import { type LinkAlarm, terminalText } from '@sluice/ports';
+import { type Canary, canaryCheck } from './canary.ts';
 import type { LinkState } from './link-state.ts';
 import type { MissingBundles } from './missing.ts';
 import { PAUSED } from './outbox.ts';
@@ -14,6 +15,7 @@ export interface CheckParts {
   readonly channels: readonly string[];
   readonly missing: MissingBundles;
   readonly pipeline: Pick<ReceiverPipeline, 'held'>;
+  readonly canary?: Canary | undefined;
   readonly quietAfterMs: number;
   readonly limits: CheckLimits;
   /** Directories whose disk is watched: what they are for, and where. */
@@ -39,6 +41,7 @@ const ALARM_LASTS_MS = 10_000;
 export function addChecks(health: Health, parts: CheckParts): void {
   const { ledger, link, queue } = parts;
   const checks = [
+    ...(parts.canary === undefined ? [] : [canaryCheck(parts.canary)]),
     importsPaused(ledger),
     linkProcess(link),
     linkDisk('spool', ['spool-full', 'spool-io'], 'fail', link),

@@ -1,18 +1,21 @@
 import {
   array,
   bytes,
+  checked,
   duration,
   type Infer,
   integer,
   object,
   optional,
   path,
+  type Schema,
   secretFile,
   string,
   withDefault,
 } from '@sluice/base';
 import { ENVELOPE_BYTES } from '@sluice/bundle';
 import { httpConfig } from '@sluice/chassis';
+import type { Digest } from '@sluice/ports';
 import { loadTicketSigner } from '@sluice/trust';
 import { channelsConfig, controlConfig, publicKeyFile, redisConfig, storeConfig, trustConfig } from '@sluice/policy';
 
@@ -26,7 +29,17 @@ const ticketsConfig = object('tickets, the only thing meant to go back; without 
   ),
 });
 
-export const receiverConfig = object('sluice receiver: verifies, publishes and queues what link gathered', {
+const canaryConfig = object('the bundle that comes again and again, by whose age the way is judged', {
+  channel: string('channel that it comes by'),
+  release: string('digest of its release envelope, the one release that may be published again and again', {
+    pattern: /^sha256:[0-9a-f]{64}$/,
+    words: 'sha256: and 64 hexadecimal digits, as "sluice release verify" prints it',
+  }) as Schema<Digest>,
+  site: optional(string('site at which its digest must be proven; without it those that its receipt has')),
+  maxAge: withDefault(duration('it warns beyond this age', { min: 1000 }), '150min'),
+});
+
+const receiverFields = object('sluice receiver: verifies, publishes and queues what link gathered', {
   stateDirectory: path('ledger; private'),
   quarantineDirectory: path('where refused bundles go, with their reason'),
   quarantineBundles: withDefault(integer('refused bundles kept', { min: 1, max: 100_000 }), 1000),
@@ -69,6 +82,7 @@ export const receiverConfig = object('sluice receiver: verifies, publishes and q
     [],
   ),
   tickets: optional(ticketsConfig),
+  canary: optional(canaryConfig),
   linkQuietAfter: withDefault(
     duration('without an authentic heartbeat for this long the link counts as down', { min: 1000 }),
     '10s',
@@ -89,5 +103,11 @@ export const receiverConfig = object('sluice receiver: verifies, publishes and q
     {},
   ),
 });
+
+export const receiverConfig = checked(receiverFields, ({ canary, channels }) =>
+  canary === undefined || channels.some(({ name }) => name === canary.channel)
+    ? undefined
+    : `has a canary of channel "${canary.channel}", which is not among its channels; name one that is.`,
+);
 
 export type ReceiverConfig = Infer<typeof receiverConfig>;

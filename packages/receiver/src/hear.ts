@@ -1,6 +1,6 @@
 import type { Logger } from '@sluice/base';
 import type { ReceiverLedger } from '@sluice/ledger';
-import { type LinkToReceiver, OperationalError } from '@sluice/ports';
+import { type LinkAlarm, type LinkToReceiver, OperationalError } from '@sluice/ports';
 import { parseHeartbeat } from './heartbeat.ts';
 import type { Histories } from './history.ts';
 import type { LinkState } from './link-state.ts';
@@ -18,8 +18,11 @@ export interface HearParts {
   readonly channels: { readonly has: (name: string) => boolean };
   /** Link connected, and has said what it has. */
   readonly onHello?: () => void;
+  /** For what is said again and again while it lasts. */
+  readonly limited?: Logger;
   /** Symbols to spare of the worst block of an object. */
   readonly onMargin?: (symbols: number) => void;
+  readonly onAlarm?: (code: LinkAlarm) => void;
 }
 
 /**
@@ -38,7 +41,19 @@ export async function hear(message: LinkToReceiver, parts: HearParts): Promise<v
 
 async function obey(
   message: LinkToReceiver,
-  { pipeline, histories, missing, ledger, link, logger, channels, onHello, onMargin }: HearParts,
+  {
+    pipeline,
+    histories,
+    missing,
+    ledger,
+    link,
+    logger,
+    limited = logger,
+    channels,
+    onHello,
+    onMargin,
+    onAlarm,
+  }: HearParts,
 ): Promise<void> {
   switch (message.type) {
     case 'hello':
@@ -72,7 +87,8 @@ async function obey(
       break;
     case 'alarm':
       link.alarm(message.code, message.detail);
-      logger.error({ alarm: message.code, detail: message.detail }, 'link raises an alarm');
+      onAlarm?.(message.code);
+      limited.error({ alarm: message.code, detail: message.detail }, `link raises the alarm ${message.code}`);
       break;
     case 'status':
       link.status(message);

@@ -138,6 +138,12 @@ export class LinkState {
     return last === undefined ? undefined : { ...last.heartbeat, ageMs: Math.round(performance.now() - last.at) };
   }
 
+  /** The time of a channel's sender, by its last heartbeat and our uptime since: Unix seconds. */
+  senderSeconds(channel: string): number | undefined {
+    const last = this.#heartbeats.get(channel);
+    return last === undefined ? undefined : last.heartbeat.seconds + Math.floor((performance.now() - last.at) / 1000);
+  }
+
   /** Alarms raised since the start, latest of each code. */
   get alarms(): readonly { readonly code: string; readonly detail: string; readonly ageMs: number }[] {
     return [...this.#alarms].map(([code, { detail, at }]) => ({

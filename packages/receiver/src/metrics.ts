@@ -1,6 +1,7 @@
 import type { Metrics } from '@sluice/chassis';
 import { BUNDLE_STATES, type ReceiverLedger } from '@sluice/ledger';
 import { DATAGRAM_CODES, metricLabel } from '@sluice/ports';
+import { addCanaryMetrics, type Canary } from './canary.ts';
 import type { LinkState } from './link-state.ts';
 import type { MissingBundles } from './missing.ts';
 
@@ -9,6 +10,7 @@ export interface MetricParts {
   readonly link: LinkState;
   readonly channels: readonly string[];
   readonly missing: MissingBundles;
+  readonly canary?: Canary | undefined;
 }
 
 const VERDICTS = ['accepted', 'surplus', ...DATAGRAM_CODES] as const;
@@ -36,7 +38,8 @@ export const LINK_NUMBERS: Readonly<Record<string, readonly [name: string, help:
 };
 
 /** What Prometheus sees of receiver and link. Labels come from closed sets only. */
-export function addMetrics(metrics: Metrics, { ledger, link, channels, missing }: MetricParts): void {
+export function addMetrics(metrics: Metrics, { ledger, link, channels, missing, canary }: MetricParts): void {
+  addCanaryMetrics(metrics, canary);
   metrics.gauge({
     name: 'sluice_bundles',
     help: 'Bundles in the ledger, by state.',
@@ -69,6 +72,8 @@ export function addMetrics(metrics: Metrics, { ledger, link, channels, missing }
     help: 'Datagrams since link started, by verdict.',
     labels: ['verdict'],
     collect: (counter) => {
+      // A series that begins with its first count has grown by nothing, says Prometheus.
+      for (const verdict of VERDICTS) counter.inc({ verdict }, 0);
       for (const [verdict, count] of Object.entries(link.verdicts)) {
         counter.inc({ verdict: metricLabel(verdict, VERDICTS) }, count);
       }

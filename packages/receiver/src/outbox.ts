@@ -21,6 +21,8 @@ export interface OutboxParts {
   readonly isRevoked?: (key: string) => boolean;
   /** Whether the signatures of a published bundle still hold. */
   readonly stands?: (bundle: Digest) => Result<undefined>;
+  /** Authenticated time of the sender of a channel, Unix seconds; undefined while it was not heard. */
+  readonly senderSeconds?: (channel: string) => number | undefined;
   /** Something that Redis says is not believed: counted and shown. */
   readonly onAlarm: (code: ReceiverAlarm) => void;
 }
@@ -142,7 +144,8 @@ export class Outbox {
     if (wanted && paused) return;
     if (wanted) {
       await queue.enqueue(bundle, { again: true });
-      logger.info({ bundle, again: queued }, 'queued for import');
+      const { channel, sequence } = ledger.bundle(bundle) ?? {};
+      logger.info({ bundle, channel, sequence, again: queued }, 'queued for import');
     }
     if (!queued) ledger.markQueued(bundle);
   }
@@ -171,10 +174,14 @@ export class Outbox {
     if (receipt.value.bundle !== bundle)
       return this.#alarm('receipt-forged', { bundle }, 'a receipt in the queue is of another bundle');
     if (ledger.bundle(bundle)?.state === 'imported') return true;
-    if (!ledger.recordReceipt(bundle, result === 'imported' ? 'imported' : 'failed', code, envelope))
+    const state = result === 'imported' ? 'imported' : 'failed';
+    const senderSeconds = this.#parts.senderSeconds?.(receipt.value.channel);
+    if (!ledger.recordReceipt(bundle, state, code, envelope, senderSeconds))
       return this.#alarm('receipt-forged', { bundle, result }, 'a receipt is of a bundle that was never published');
     this.#distrusted.delete(bundle);
-    if (result === 'imported') logger.info({ bundle, artifacts: full?.artifacts ?? artifacts.length }, 'imported');
+    const { channel, sequence } = receipt.value;
+    if (result === 'imported')
+      logger.info({ bundle, channel, sequence, artifacts: full?.artifacts ?? artifacts.length }, 'imported');
     else this.#alarm('import-refused', { bundle, result, code }, 'the importer did not take the bundle');
     return true;
   }

@@ -17,6 +17,7 @@ import {
 import type { BundleRecord, BundleState } from '@sluice/ledger';
 import { hostile, jsonText } from '@sluice/ports';
 import type { AnswerParts } from './answers.ts';
+import { canaryView } from './canary.ts';
 import { LINK_SILENT_MS } from './checks.ts';
 
 /** Missing bundles shown with their names, of each channel. */
@@ -24,12 +25,13 @@ const MISSING_NAMED = 5;
 
 /** What the receiver's status page shows. */
 export async function overviewOf(parts: AnswerParts, health: Health, pace: Pace): Promise<Overview> {
-  const { link, channels, pipeline } = parts;
+  const { link, channels, pipeline, canary } = parts;
   const flight = pipeline.open;
   return {
     side: 'receiver',
     time: new Date().toISOString(),
     uptimeSeconds: Math.floor(process.uptime()),
+    ...(canary === undefined ? {} : { canary: canaryView(canary) }),
     link: linkOf(parts, flight.length > 0),
     channels: channels.map((name) => ({ name, ...channelOf(parts, name) })),
     rates: link.rates,

@@ -20,6 +20,8 @@ export interface PipelineParts {
   readonly stands?: (channel: string, signed: Signed) => Result<undefined>;
   readonly gates: readonly Gate[];
   readonly quarantine: Quarantine;
+  /** The one release that a channel may publish again and again (PROTOCOL.md B-14). */
+  readonly canary?: { readonly channel: string; readonly release: Digest } | undefined;
   /** Largest statement envelope, bytes. */
   readonly statementBytes: number;
   readonly toLink: (message: ReceiverToLink) => void;

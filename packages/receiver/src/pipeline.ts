@@ -1,4 +1,5 @@
 import { checkChain, checkVersions, type VerifiedTransport } from '@sluice/bundle';
+import { LASTING_MS, type Logger, rateLimited } from '@sluice/base';
 import { type Digest, ok, type Refusal, type Result } from '@sluice/ports';
 import { Contents, PACK_TYPE } from './contents.ts';
 import { Inventory, type SpooledObject } from './inventory.ts';
@@ -28,12 +29,14 @@ export class ReceiverPipeline {
   readonly #open = new OpenBundles();
   /** Steps that failed and wait for another try, by what they are about: why. */
   readonly #held = new Map<string, { readonly code: string; readonly detail: string }>();
+  readonly #limited: Logger;
   /** Statements are judged one after the other, bundles too; a large bundle does not hold up statements. */
   readonly #statements: Turns;
   readonly #bundles: Turns;
 
   constructor(parts: PipelineParts) {
     this.#parts = parts;
+    this.#limited = rateLimited(parts.logger, { intervalMs: LASTING_MS });
     this.#statements = new Turns();
     this.#bundles = new Turns();
   }
@@ -129,7 +132,7 @@ export class ReceiverPipeline {
   async #transport(transport: VerifiedTransport, object: SpooledObject): Promise<void> {
     const { ledger, logger } = this.#parts;
     const { id, statement } = transport;
-    const { channel, sequence, bytes } = statement;
+    const { channel, sequence, bytes, seconds } = statement;
     const chain = checkChain(transport, { takenBy: (number) => ledger.takenBy(channel, number) });
     if (!chain.ok) {
       await this.#refuse(id, channel, chain.error, [object]);
@@ -137,7 +140,7 @@ export class ReceiverPipeline {
       return;
     }
     if (chain.value === 'new') {
-      ledger.received({ id, channel, sequence, release: statement.release.digest, bytes }, transport.signer);
+      ledger.received({ id, channel, sequence, release: statement.release.digest, bytes, seconds }, transport.signer);
       logger.info(
         { bundle: id, channel, sequence, bytes, objects: statement.objects.length },
         'transport statement holds',
@@ -188,8 +191,9 @@ export class ReceiverPipeline {
     const { channel } = statement;
     bundle.release = release;
     const { name, artifacts, signers } = release;
+    const { sequence } = statement;
     this.#parts.logger.info(
-      { bundle: id, channel, release: name, artifacts, signers: signers.length },
+      { bundle: id, channel, sequence, name, artifacts, signers: signers.length },
       'release statement holds',
     );
     this.#allow(bundle.transport);
@@ -275,18 +279,18 @@ export class ReceiverPipeline {
       if (typeof code !== 'string') throw error;
       this.#held.set(what, { code, detail: message ?? '' });
       const name = typeof about === 'string' ? { bundle: about } : { object: about.digest, channel: about.channel };
-      this.#parts.logger.error({ ...name, code, err: error }, 'a step failed and will be tried again');
+      this.#limited.error({ ...name, code, err: error }, `a step failed and is tried again (${code})`);
       return false;
     }
   }
 
   async #verifyAndPublish(bundle: OpenBundle): Promise<void> {
-    const { store, checks, gates, logger, ledger } = this.#parts;
+    const { store, checks, gates, logger, ledger, canary } = this.#parts;
     const { transport, release } = bundle;
     if (release === undefined || !this.#open.has(transport.id)) return;
-    const { channel, objects } = transport.statement;
+    const { channel, sequence, objects } = transport.statement;
     const before = ledger.publishedAs(channel, release.digest);
-    if (before !== undefined) {
+    if (before !== undefined && !(canary?.channel === channel && canary.release === release.digest)) {
       const detail = `the release was published by bundle ${before}, and would undo what came since`;
       await this.#refuseBundle(transport, { code: 'release-repeated', detail });
       return;
@@ -309,7 +313,7 @@ export class ReceiverPipeline {
     }
     let still = this.#stillHolds(transport, release);
     if (still.ok) {
-      logger.info({ bundle: transport.id, channel, blobs: verified.value.blobs }, 'verified');
+      logger.info({ bundle: transport.id, channel, sequence, blobs: verified.value.blobs }, 'verified');
       await storeBundle(verified.value, store);
       still = this.#stillHolds(transport, release);
     }
@@ -327,7 +331,8 @@ export class ReceiverPipeline {
       blobs,
       gates,
     });
-    logger.info({ bundle: id, channel: statement.channel, sequence: statement.sequence }, 'published');
+    const { channel, sequence, bytes } = statement;
+    logger.info({ bundle: id, channel, sequence, name: release.name, bytes }, 'published');
     this.#close(transport);
     const others = this.#open.nowStored(contents.places.keys());
     // One of the same release is refused now, whatever of it is missing.

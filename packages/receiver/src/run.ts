@@ -2,8 +2,10 @@ import { join } from 'node:path';
 import {
   createNotifier,
   installShutdown,
+  LASTING_MS,
   listenFds,
   loadConfig,
+  rateLimited,
   type LinePeer,
   type LineServer,
   type Logger,
@@ -25,9 +27,13 @@ import {
 import { ReceiverLedger } from '@sluice/ledger';
 import {
   type Digest,
+  LINK_ALARMS,
+  type LinkAlarm,
   type LinkToReceiver,
   ok,
   parseLinkMessage,
+  RECEIVER_ALARMS,
+  type ReceiverAlarm,
   type ReceiverToLink,
   type Result,
 } from '@sluice/ports';
@@ -37,6 +43,7 @@ import { unixDatagramSend } from '@sluice/udp';
 import { type AnswerParts, bundlesPage, filtersOf, statusOf, storyOf } from './answers.ts';
 import { receiverSchemas } from './api.ts';
 import { receiverConfig, type ReceiverConfig } from './config.ts';
+import { Canary } from './canary.ts';
 import { addChecks } from './checks.ts';
 import { type AdminParts, startAdmin } from './admin.ts';
 import { startTickets } from './control.ts';
@@ -71,11 +78,12 @@ export async function runReceiver(configFile: string, command: readonly string[]
   const names = config.channels.map(({ name }) => name);
   const store = await openStore(config.store, config.stateDirectory);
   const metrics = createMetrics();
-  const margins = marginsIn(metrics);
+  const counted = countersOf(metrics);
   const queue = openImportQueue(config);
   shutdown.add('queue', () => queue.close());
-  const outbox = openOutbox(config, { ledger, queue, logger, metrics, anchors });
   const link = new LinkState();
+  const senderSeconds = (channel: string): number | undefined => link.senderSeconds(channel);
+  const outbox = openOutbox(config, { ledger, queue, logger, anchors, ...counted, senderSeconds });
   const peers = new Set<LinePeer<ReceiverToLink>>();
   const toLink = (message: ReceiverToLink): void => {
     for (const peer of peers) peer.send(message);
@@ -91,6 +99,7 @@ export async function runReceiver(configFile: string, command: readonly string[]
     ...{ judge, ledger, logger, channels: anchors, quarantine, statementBytes, toLink },
     stands: (channel, signed) => anchors.stands(channel, signed),
     gates: config.gates.map(({ name, command: words, timeout }) => ({ name, command: words, timeoutMs: timeout })),
+    canary: config.canary,
     onPublished: () => void outbox.reconcile(),
   });
   shutdown.add('pipeline', () => pipeline.idle());
@@ -99,7 +108,8 @@ export async function runReceiver(configFile: string, command: readonly string[]
   shutdown.add('results', takeResults(queue, outbox));
   const server = await listenToLink(config, peers, {
     ...{ pipeline, histories, missing, ledger, link, logger, channels: anchors, onHello: endKeys },
-    onMargin: (symbols) => margins.observe(symbols),
+    limited: rateLimited(logger, { intervalMs: LASTING_MS }),
+    ...counted,
   });
   shutdown.add('link socket', () => server.close());
   await startSupervisor(config, command, logger, shutdown);
@@ -109,6 +119,7 @@ export async function runReceiver(configFile: string, command: readonly string[]
   });
   const parts = {
     ...{ config, anchors, ledger, link, outbox, queue, pipeline, missing, channels: names },
+    canary: config.canary === undefined ? undefined : new Canary(config.canary, ledger, link),
     ...watched(config),
   };
   await startTickets(config, { ledger, logger, shutdown, pipeline, missing });
@@ -124,12 +135,30 @@ export async function runReceiver(configFile: string, command: readonly string[]
   await outbox.reconcile();
 }
 
-const marginsIn = (metrics: Metrics) =>
-  metrics.histogram({
+/** Counts what link tells of. Each code of an alarm is there from the start, so that its first one is growth. */
+function countersOf(metrics: Metrics): Required<Pick<HearParts, 'onMargin'>> & {
+  readonly onAlarm: (code: ReceiverAlarm | LinkAlarm) => void;
+} {
+  const margins = metrics.histogram({
     name: 'sluice_link_fec_margin_symbols',
     help: 'Symbols beyond need of the worst block of each object: at 0 one more loss would have cost the block.',
     buckets: [0, 1, 2, 4, 8, 16, 32],
   });
+  const alarms = metrics.counter({
+    name: 'sluice_receiver_alarms_total',
+    help: 'Alarms raised by receiver and link, by code.',
+    labels: ['code'],
+  });
+  for (const code of [...RECEIVER_ALARMS, ...LINK_ALARMS]) alarms.inc({ code }, 0);
+  return {
+    onMargin: (symbols) => {
+      margins.observe(symbols);
+    },
+    onAlarm: (code) => {
+      alarms.inc({ code });
+    },
+  };
+}
 
 /** Gives its own undoing. */
 const takeResults = (queue: ImportQueue, outbox: Outbox): (() => void) =>
@@ -177,27 +206,21 @@ function standingOf(id: Digest, ledger: ReceiverLedger, anchors: Anchors): Resul
 function openOutbox(
   config: ReceiverConfig,
   {
-    metrics,
     anchors,
     ...parts
   }: {
     readonly ledger: ReceiverLedger;
     readonly queue: ImportQueue;
     readonly logger: Logger;
-    readonly metrics: Metrics;
     readonly anchors: Anchors;
+    readonly onAlarm: (code: ReceiverAlarm) => void;
+    readonly senderSeconds: (channel: string) => number | undefined;
   },
 ): Outbox {
-  const alarms = metrics.counter({
-    name: 'sluice_receiver_alarms_total',
-    help: 'Alarms raised, by code.',
-    labels: ['code'],
-  });
   const importers = config.importerKeyFiles.map(readVerifier);
   return new Outbox({
     ...{ ...parts, importers, isRevoked: (key) => anchors.isRevoked(key) },
     stands: (bundle) => standingOf(bundle, parts.ledger, anchors),
-    onAlarm: (code) => alarms.inc({ code }),
   });
 }
 

@@ -29,6 +29,7 @@ export interface Options {
   readonly statementBytes?: number;
   readonly quarantineBundles?: number;
   readonly stands?: NonNullable<PipelineParts['stands']>;
+  readonly canary?: { readonly channel: string; readonly release: Digest };
 }
 
 const CHANNELS = ['prod', 'lab'];
@@ -101,7 +102,7 @@ export class Receiver {
   }
 
   #begin(): ReceiverPipeline {
-    const { gates = [], statementBytes = 2 ** 20, quarantineBundles = 100, stands } = this.#options;
+    const { gates = [], statementBytes = 2 ** 20, quarantineBundles = 100, stands, canary } = this.#options;
     return new ReceiverPipeline({
       store: this.store,
       checks: this.#checks,
@@ -112,6 +113,7 @@ export class Receiver {
       ...(stands === undefined ? {} : { stands }),
       gates,
       quarantine: new Quarantine(join(this.dir, 'quarantine'), quarantineBundles),
+      canary,
       statementBytes,
       toLink: (message) => {
         this.said.push(message);

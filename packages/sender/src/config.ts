@@ -80,7 +80,16 @@ function nextAsidFault(channels: readonly ChannelConfig[]): string | undefined {
 /** A heartbeat must fit in one symbol (PROTOCOL.md section 7). */
 const SYMBOL_LEAST = 256;
 
-export const senderConfig = object('sluice sender: the staging side', {
+const canaryConfig = object(
+  'a small bundle that is sent again and again, so that its age tells whether the way is open',
+  {
+    channel: string('channel that it goes by', CHANNEL),
+    directory: path('the bundle: release.dsse.json, signed once, and its contents'),
+    schedule: withDefault(cronExpression('when it is sent'), '0 * * * *'),
+  },
+);
+
+const senderFields = object('sluice sender: the staging side', {
   stateDirectory: path('ledger, staging store and work area; private'),
   refusedDirectory: path('where refused input goes, with its reason'),
   controlSocket: path('Unix socket of the control interface'),
@@ -176,6 +185,7 @@ export const senderConfig = object('sluice sender: the staging side', {
       nextAsidFault(channels) ??
       noTwins<ChannelConfig>('inbox', ({ inbox }) => inbox)(channels),
   ),
+  canary: optional(canaryConfig),
   health: withDefault(
     object('when the health checks warn', {
       queueAge: withDefault(duration('time from the seal of a bundle to the end of its first pass', { min: 0 }), '1h'),
@@ -192,5 +202,11 @@ export const senderConfig = object('sluice sender: the staging side', {
     {},
   ),
 });
+
+export const senderConfig = checked(senderFields, ({ canary, channels }) =>
+  canary === undefined || channels.some(({ name }) => name === canary.channel)
+    ? undefined
+    : `has a canary of channel "${canary.channel}", which is not among its channels; name one that is.`,
+);
 
 export type SenderConfig = Infer<typeof senderConfig>;

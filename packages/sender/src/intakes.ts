@@ -1,6 +1,6 @@
 import { S3Client } from '@aws-sdk/client-s3';
 import { join } from 'node:path';
-import { type Logger, rateLimited, type Shutdown } from '@sluice/base';
+import { LASTING_MS, type Logger, rateLimited, type Shutdown } from '@sluice/base';
 import { schedule } from '@sluice/chassis';
 import type { SenderLedger } from '@sluice/ledger';
 import { Inbox, Intake, S3Prefix, WorkArea } from '@sluice/sources';
@@ -46,7 +46,7 @@ async function openIntake(
       ? join(config.stateDirectory, 'work', channel.name)
       : join(channel.inbox, '..', `.work-${channel.name}`);
   // What waits is looked at again with each poll.
-  const limited = rateLimited(logger);
+  const limited = rateLimited(logger, { intervalMs: LASTING_MS });
   const intake = new Intake({
     area: new WorkArea({ work, refused: join(config.refusedDirectory, channel.name) }),
     handle: (submission) => sendInput(submission, { name: channel.name, asid: channel.asid, signer }, pipeline),
@@ -68,7 +68,10 @@ async function openIntake(
   });
   await intake.open();
   const onFailure = (error: Error & { readonly code: string }): void => {
-    logger.error({ channel: channel.name, code: error.code, err: error }, 'a source is unavailable; it is tried again');
+    limited.error(
+      { channel: channel.name, code: error.code, err: error },
+      'a source is unavailable; it is tried again',
+    );
   };
   if (channel.inbox === undefined) {
     void intake.retry();

@@ -256,6 +256,8 @@ export function addMetrics(metrics: Metrics, { ledger, telemetry, config }: Obse
     help: 'Inputs refused since the start, by code.',
     labels: ['code'],
     collect: (counter) => {
+      // A series that begins with its first count has grown by nothing, says Prometheus.
+      for (const code of BUNDLE_CODES) counter.inc({ code }, 0);
       for (const [code, count] of telemetry.refusals) counter.inc({ code: metricLabel(code, BUNDLE_CODES) }, count);
     },
   });

@@ -1,6 +1,6 @@
 import type { Logger } from '@sluice/base';
 import type { SealedBundle, SenderLedger } from '@sluice/ledger';
-import { type BlobStore, ok, OperationalError, type Result } from '@sluice/ports';
+import { type BlobStore, jsonText, ok, OperationalError, type Result } from '@sluice/ports';
 import type { Submission } from '@sluice/sources';
 import type { PassOrder } from '@sluice/transfer';
 import type { Signer } from '@sluice/trust';
@@ -46,7 +46,9 @@ export async function sendInput(
     { store: parts.store, ledger: parts.ledger, signer: channel.signer, now: parts.now },
   );
   const { id, sequence } = sealed;
-  parts.logger.info({ bundle: id, channel: channel.name, sequence, bytes, objects: sealed.objects.length }, 'sealed');
+  const { length: objects } = sealed.objects;
+  const name = jsonText(sealed.name);
+  parts.logger.info({ bundle: id, channel: channel.name, sequence, name, bytes, objects }, 'sealed');
   // Sealed before a crash, it is on its way since the start.
   if (sealed.state === 'queued' && sealed.passesDone === 0) parts.transmit(passOrder(sealed, channel.asid));
   return ok(undefined);

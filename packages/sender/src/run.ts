@@ -26,6 +26,7 @@ import { openFsStore } from '@sluice/store';
 import { unixDatagramSend } from '@sluice/udp';
 import { bundlesPage, filtersOf, storyOf } from './answers.ts';
 import { senderSchemas } from './api.ts';
+import { startCanary } from './canary.ts';
 import { type SenderConfig, senderConfig } from './config.ts';
 import { startControlSocket } from './control.ts';
 import { IntakeThread } from './intake/thread.ts';
@@ -80,6 +81,7 @@ export async function runSender(configFile: string): Promise<void> {
   for (const bundle of ledger.unfinished()) await store.put(bundle.id, bundle.envelope.length, bundle.envelope);
   transmission.resume();
   const intakes = await openIntakes(config, pipeline, { ledger, logger, shutdown, telemetry });
+  startCanary(config, { intakes, ledger, pipeline, logger, shutdown });
   await startControlSocket(config, {
     intakes,
     ledger,

@@ -124,8 +124,9 @@ export class Transmission {
 
   /** A pass has left. */
   #sent({ bundle, pass, kind }: FromTransmit & { readonly type: 'pass-done' }): void {
-    const { config, logger } = this.#parts;
-    logger.info({ bundle, kind, pass: pass + 1, of: config.carousel.passes }, 'pass sent');
+    const { config, ledger, logger } = this.#parts;
+    const { channel, sequence } = ledger.bundle(bundle) ?? {};
+    logger.info({ bundle, channel, sequence, kind, pass: pass + 1, of: config.carousel.passes }, 'pass sent');
     if (kind === 'repair') this.repairs.ended();
     else this.#carousel.passDone(bundle, pass);
   }

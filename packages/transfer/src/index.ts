@@ -2,6 +2,7 @@ export { ETHERNET_OVERHEAD, ethernetBytes, IP_UDP_HEADERS, Pacer, queueRate } fr
 export { type Departure, SendMachine } from './send/machine.ts';
 export { sendArenaBytes } from './send/types.ts';
 export type { MonotonicNs } from './stopwatch.ts';
+export { blockFailure, type Plan, planTransfer, type PlanOptions, type Residual } from './plan.ts';
 export { gapAfter, isAlive, kindAfter, type Schedule } from './send/carousel.ts';
 export type {
   Blocks,

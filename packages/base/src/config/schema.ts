@@ -12,6 +12,9 @@ export interface Row {
   readonly presence: string;
 }
 
+/** A part of a JSON Schema (2020-12): what editors know of a value. The daemon's own check says more. */
+export type JsonSchemaPart = Readonly<Record<string, unknown>>;
+
 /** Checks one value of a configuration and gives it its type. */
 export interface Schema<T> {
   readonly about: string;
@@ -24,6 +27,8 @@ export interface Schema<T> {
   parse(value: unknown, at: Place): T;
   /** The rows below this one. */
   rows(key: string): Row[];
+  /** The same as a JSON Schema. */
+  json(): JsonSchemaPart;
 }
 
 /** A schema whose key may be missing from the typed result too. */
@@ -42,8 +47,18 @@ export type ObjectOf<F extends Fields> = Readonly<
 >;
 
 /** A required value without inner rows. */
-export function leaf<T>(about: string, type: string, parse: (value: unknown, at: Place) => T): Schema<T> {
-  return { about, type, presence: 'required', parse, absent: (at) => refuseMissing(at, type), rows: () => [] };
+export function leaf<T>(
+  about: string,
+  type: string,
+  parse: (value: unknown, at: Place) => T,
+  json: JsonSchemaPart,
+): Schema<T> {
+  return {
+    ...{ about, type, presence: 'required', parse },
+    absent: (at) => refuseMissing(at, type),
+    rows: () => [],
+    json: () => ({ description: about, ...json }),
+  };
 }
 
 const refuseMissing = (at: Place, type: string): never => refuseAt(at, `is missing; add it (${type}).`);
@@ -60,7 +75,12 @@ export const optional = <T>(schema: Schema<T>): OptionalSchema<T> => ({
 export function withDefault<T>(schema: Schema<T>, value: unknown): Schema<T> {
   // A default that its own schema refuses is our mistake: every process that has it ends here, not the one that leaves the key out.
   schema.parse(value, { file: 'a default', key: schema.about, directory: '/', credentials: undefined });
-  return { ...schema, presence: `\`${JSON.stringify(value)}\``, absent: (at) => schema.parse(value, at) };
+  return {
+    ...schema,
+    presence: `\`${JSON.stringify(value)}\``,
+    absent: (at) => schema.parse(value, at),
+    json: () => ({ ...schema.json(), default: value }),
+  };
 }
 
 /** Adds a check over the parsed value: `fault` gives what is wrong and the fix, or undefined. */
@@ -114,7 +134,13 @@ export function object<F extends Fields>(about: string, fields: F): Schema<Objec
   };
   const rows = (key: string): Row[] =>
     Object.entries(fields).flatMap(([name, schema]) => rowsOf(joined(key, name), schema));
-  return { ...leaf(about, 'object', parse), rows };
+  const json = (): JsonSchemaPart => ({
+    ...{ description: about, type: 'object' },
+    properties: Object.fromEntries(Object.entries(fields).map(([name, schema]) => [name, schema.json()])),
+    required: Object.entries(fields).flatMap(([name, { presence }]) => (presence === 'required' ? [name] : [])),
+    additionalProperties: false,
+  });
+  return { ...leaf(about, 'object', parse, {}), rows, json };
 }
 
 function refuseUnknown(key: string, known: readonly string[], at: Place): never {
@@ -149,7 +175,12 @@ export function array<T>(about: string, item: Schema<T>, limits: CountLimits = {
     checkCount(value.length, limits, 'items', at);
     return value.map((each: unknown, index) => item.parse(each, within(at, `[${String(index)}]`)));
   };
-  return { ...leaf(about, `array of: ${item.type}`, parse), rows: (key) => item.rows(`${key}[]`) };
+  const { min = 0, max = CONFIG_ITEMS_MAX } = limits;
+  return {
+    ...leaf(about, `array of: ${item.type}`, parse, {}),
+    rows: (key) => item.rows(`${key}[]`),
+    json: () => ({ description: about, type: 'array', items: item.json(), minItems: min, maxItems: max }),
+  };
 }
 
 /** An object whose keys are names chosen by the operator, each matching `name`. */
@@ -169,7 +200,12 @@ export function record<T>(
       }),
     );
   };
-  return { ...leaf(about, `object of named: ${item.type}`, parse), rows: (key) => item.rows(`${key}.NAME`) };
+  const propertyNames = { pattern: name.pattern.source };
+  return {
+    ...leaf(about, `object of named: ${item.type}`, parse, {}),
+    rows: (key) => item.rows(`${key}.NAME`),
+    json: () => ({ description: about, type: 'object', propertyNames, additionalProperties: item.json() }),
+  };
 }
 
 /** One of several objects, told apart by the value of `tag`. */
@@ -206,10 +242,20 @@ export function union<K extends string, V extends Readonly<Record<string, Fields
         .map((row) => ({ ...row, about: `(${tag} "${name}") ${row.about}` })),
     ),
   ];
-  return { ...leaf(about, `object with "${tag}"`, parse), rows };
+  const json = (): JsonSchemaPart => ({
+    description: about,
+    oneOf: [...parsers.values()].map((variant) => variant.json()),
+  });
+  return { ...leaf(about, `object with "${tag}"`, parse, {}), rows, json };
 }
 
-const literal = (name: string): Schema<string> => leaf('', `"${name}"`, () => name);
+const literal = (name: string): Schema<string> => leaf('', `"${name}"`, () => name, { const: name });
+
+/** A configuration as a JSON Schema of its own: for editors, and for whoever writes configurations by program. */
+export const jsonSchemaOf = (schema: Schema<unknown>): JsonSchemaPart => ({
+  $schema: 'https://json-schema.org/draft/2020-12/schema',
+  ...schema.json(),
+});
 
 /** The reference of a configuration as a Markdown table, one row a key. */
 export function describeConfig(schema: Schema<unknown>): string {

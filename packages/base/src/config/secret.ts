@@ -2,7 +2,7 @@ import { constants, closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { inspect } from 'node:util';
 import { faultOf, leaf, type Schema } from './schema.ts';
 import { refuseAt, type Place } from './place.ts';
-import { resolvePath } from './values.ts';
+import { PATH_FORM, resolvePath } from './values.ts';
 
 /** Largest secret file. */
 export const SECRET_BYTES_MAX = 64 * 1024;
@@ -43,11 +43,16 @@ export class Secret {
  * `parse` is what will read the text later; an OperationalError of it is told now, with file and key.
  */
 export const secretFile = (about: string, parse: (text: string) => unknown = () => undefined): Schema<Secret> =>
-  leaf(about, 'path of a secret file', (value, at) => {
-    const secret = readSecret(resolvePath(value, at), at);
-    const what = faultOf(() => parse(secret.text()));
-    return what === undefined ? secret : refuseAt(at, `names ${secret.path}: ${what}`, 'secret-file');
-  });
+  leaf(
+    about,
+    'path of a secret file',
+    (value, at) => {
+      const secret = readSecret(resolvePath(value, at), at);
+      const what = faultOf(() => parse(secret.text()));
+      return what === undefined ? secret : refuseAt(at, `names ${secret.path}: ${what}`, 'secret-file');
+    },
+    PATH_FORM,
+  );
 
 function readSecret(path: string, at: Place): Secret {
   const fault = (what: string): never => refuseAt(at, what, 'secret-file');

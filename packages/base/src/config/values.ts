@@ -17,7 +17,8 @@ export interface TextLimits {
 /** Text, not empty unless `min` is 0. */
 export function string(about: string, limits: TextLimits = {}): Schema<string> {
   const { min = 1, max = CONFIG_TEXT_MAX, pattern, words = 'text' } = limits;
-  return leaf(about, words, (value, at) => {
+  const form = { minLength: min, maxLength: max, ...(pattern === undefined ? {} : { pattern: pattern.source }) };
+  const parse = (value: unknown, at: Place): string => {
     if (typeof value !== 'string')
       return refuseAt(at, `must be ${words} but is ${shown(value)}; write it in double quotes.`);
     if (value === '' && min > 0) return refuseAt(at, `is empty; write ${words}.`);
@@ -26,7 +27,8 @@ export function string(about: string, limits: TextLimits = {}): Schema<string> {
       return refuseAt(at, `has ${String(value.length)} characters but may have ${String(max)}; shorten it.`);
     if (pattern !== undefined && !pattern.test(value)) return refuseAt(at, `is ${shown(value)} but must be ${words}.`);
     return value;
-  });
+  };
+  return leaf(about, words, parse, { type: 'string', ...form });
 }
 
 export interface NumberLimits {
@@ -45,34 +47,40 @@ const rangeWords = (min: number, max: number, print: (value: number) => string):
 export function integer(about: string, limits: NumberLimits = {}): Schema<number> {
   const { min = 0, max = Number.MAX_SAFE_INTEGER, unit } = limits;
   const words = `integer${unit === undefined ? '' : ` (${unit})`}${rangeWords(min, max, String)}`;
-  return leaf(about, words, (value, at) => {
+  const parse = (value: unknown, at: Place): number => {
     if (!Number.isSafeInteger(value)) return refuseAt(at, `must be an ${words}, but is ${shown(value)}.`);
     const number = value as number;
     return number < min || number > max ? refuseAt(at, `is ${String(number)} but must be an ${words}.`) : number;
-  });
+  };
+  return leaf(about, words, parse, { type: 'integer', minimum: min, maximum: max });
 }
 
 /** A number with a fraction, 0 and above unless `min` says otherwise. */
 export function fraction(about: string, limits: NumberLimits = {}): Schema<number> {
   const { min = 0, max = Number.MAX_SAFE_INTEGER, unit } = limits;
   const words = `number${unit === undefined ? '' : ` (${unit})`}${rangeWords(min, max, String)}`;
-  return leaf(about, words, (value, at) => {
-    if (typeof value !== 'number' || value < min || value > max) {
-      return refuseAt(at, `must be a ${words}, but is ${shown(value)}.`);
-    }
-    return value;
-  });
+  const parse = (value: unknown, at: Place): number =>
+    typeof value !== 'number' || value < min || value > max
+      ? refuseAt(at, `must be a ${words}, but is ${shown(value)}.`)
+      : value;
+  return leaf(about, words, parse, { type: 'number', minimum: min, maximum: max });
 }
 
 export const boolean = (about: string): Schema<boolean> =>
-  leaf(about, 'true or false', (value, at) =>
-    typeof value === 'boolean' ? value : refuseAt(at, `must be true or false (without quotes) but is ${shown(value)}.`),
+  leaf(
+    about,
+    'true or false',
+    (value, at) =>
+      typeof value === 'boolean'
+        ? value
+        : refuseAt(at, `must be true or false (without quotes) but is ${shown(value)}.`),
+    { type: 'boolean' },
   );
 
 /** One of a few words. */
 export function oneOf<const V extends readonly string[]>(about: string, values: V): Schema<V[number]> {
   const words = `one of ${values.map((value) => `"${value}"`).join(', ')}`;
-  return leaf(about, words, (value, at) => {
+  const parse = (value: unknown, at: Place): V[number] => {
     const found = values.find((candidate) => candidate === value);
     if (found !== undefined) return found;
     const near = typeof value === 'string' ? suggestion(value, values) : undefined;
@@ -80,7 +88,8 @@ export function oneOf<const V extends readonly string[]>(about: string, values: 
       at,
       `is ${shown(value)} but must be ${words}${near === undefined ? '.' : `; did you mean "${near}"?`}`,
     );
-  });
+  };
+  return leaf(about, words, parse, { enum: values });
 }
 
 const BYTE_UNITS = {
@@ -122,7 +131,7 @@ function quantity(about: string, kind: Quantity, limits: NumberLimits): Schema<n
   const print = (value: number): string => printQuantity(value, kind.units);
   const words = `${kind.noun} such as "${kind.example}"${rangeWords(min, max, print)}`;
   const units = Object.keys(kind.units).join(', ');
-  return leaf(about, words, (value, at) => {
+  const parse = (value: unknown, at: Place): number => {
     const match = typeof value === 'string' ? /^(\d{1,15}(?:\.\d{1,6})?) ?([A-Za-z/]+)$/.exec(value) : null;
     const factor = match?.[2] !== undefined && Object.hasOwn(kind.units, match[2]) ? kind.units[match[2]] : undefined;
     if (match === null || factor === undefined) {
@@ -134,7 +143,9 @@ function quantity(about: string, kind: Quantity, limits: NumberLimits): Schema<n
     const amount = Number(match[1]) * factor;
     const result = kind.whole ? Math.round(amount) : amount;
     return result < min || result > max ? refuseAt(at, `is ${shown(value)} but must be a ${words}.`) : result;
-  });
+  };
+  const pattern = `^\\d{1,15}(\\.\\d{1,6})? ?(${Object.keys(kind.units).join('|')})$`;
+  return leaf(about, words, parse, { type: 'string', pattern, examples: [kind.example] });
 }
 
 /** The largest unit that gives a whole number. */
@@ -153,7 +164,10 @@ const CREDENTIALS_PREFIX = '${CREDENTIALS_DIRECTORY}/';
  * A path, made absolute from the directory of the configuration file. The one variable is a leading
  * `${CREDENTIALS_DIRECTORY}/`, which systemd sets. The file itself is not looked at.
  */
-export const path = (about: string): Schema<string> => leaf(about, 'path', resolvePath);
+export const path = (about: string): Schema<string> => leaf(about, 'path', resolvePath, PATH_FORM);
+
+/** What a path looks like in a JSON Schema. */
+export const PATH_FORM = { type: 'string', minLength: 1, maxLength: CONFIG_TEXT_MAX } as const;
 
 export function resolvePath(value: unknown, at: Place): string {
   if (typeof value !== 'string' || value === '' || value.length > CONFIG_TEXT_MAX || value.includes('\0')) {
@@ -182,7 +196,7 @@ export function resolvePath(value: unknown, at: Place): string {
 /** An absolute URL with one of these schemes (`http:`), without user and password: those belong into a secret file. */
 export function url(about: string, protocols: readonly string[] = ['http:', 'https:']): Schema<string> {
   const words = `URL that begins with ${protocols.map((each) => `${each}//`).join(' or ')}`;
-  return leaf(about, words, (value, at) => {
+  const parse = (value: unknown, at: Place): string => {
     const parsed = typeof value === 'string' ? URL.parse(value) : null;
     if (parsed === null || !protocols.includes(parsed.protocol))
       return refuseAt(at, `must be a ${words}, but is ${shown(value)}.`);
@@ -190,5 +204,6 @@ export function url(about: string, protocols: readonly string[] = ['http:', 'htt
       return refuseAt(at, 'carries a user name or password; put it into a secret file and name that instead.');
     }
     return String(value);
-  });
+  };
+  return leaf(about, words, parse, { type: 'string', pattern: `^(${protocols.join('|')})//` });
 }

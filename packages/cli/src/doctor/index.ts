@@ -1,11 +1,8 @@
 import { duration, EXIT, object, parseConfig, rate } from '@sluice/base';
 import { parseArguments, UsageError } from '../arguments.ts';
 import { say, sayJson } from '../say.ts';
+import { optionsOf } from '../table.ts';
 import { countLevels, type Finding, inWords } from './finding.ts';
-
-/** The rate and the pause that the receiving side is held against, unless it is told otherwise: 500 Mbit/s, a restart. */
-const RATE = '500Mbit/s';
-const PAUSE = '1s';
 
 const needs = object('what the link needs', {
   rate: rate('of the link, in Ethernet bits per second'),
@@ -17,25 +14,16 @@ const needs = object('what the link needs', {
  * with --strict also when something is to be looked at.
  */
 export async function doctor(args: readonly string[]): Promise<number> {
-  const { values, positionals } = parseArguments(args, {
-    etc: { type: 'string', default: '/etc/sluice' },
-    interface: { type: 'string' },
-    rate: { type: 'string', default: RATE },
-    pause: { type: 'string', default: PAUSE },
-    'sender-config': { type: 'string' },
-    strict: { type: 'boolean', default: false },
-    quiet: { type: 'boolean', default: false },
-    json: { type: 'boolean', default: false },
-  });
+  const { values, positionals } = parseArguments(args, optionsOf('doctor'));
   const [side, ...more] = positionals;
   if ((side !== 'sender' && side !== 'receiver') || more.length > 0)
     throw new UsageError('doctor takes "sender" or "receiver"');
   const findings = await examine(side, values);
   const counts = countLevels(findings);
-  const shown = values.quiet ? findings.filter(({ level }) => level === 'warn' || level === 'fail') : findings;
-  if (values.json) sayJson(JSON.stringify({ side, counts, findings: shown }));
+  const shown = values.quiet === true ? findings.filter(({ level }) => level === 'warn' || level === 'fail') : findings;
+  if (values.json === true) sayJson(JSON.stringify({ side, counts, findings: shown }));
   else if (shown.length > 0) say(...inWords(shown));
-  return counts.fail > 0 || (values.strict && counts.warn > 0) ? EXIT.failed : EXIT.ok;
+  return counts.fail > 0 || (values.strict === true && counts.warn > 0) ? EXIT.failed : EXIT.ok;
 }
 
 interface Values {

@@ -74,7 +74,7 @@ export const statementLeadNs = ({ statementLeadMs }: Pick<SendSettings, 'stateme
   Math.max(statementLeadMs, Math.floor(bytes / JUDGED_BYTES_PER_MS)) * NS_PER_MS;
 
 /** Slots of one group: at least one block of any length goes in. */
-export const slotBytes = ({ groupBytes, symbolBytes }: SendSettings): number =>
+export const slotBytes = ({ groupBytes, symbolBytes }: Pick<SendSettings, 'groupBytes' | 'symbolBytes'>): number =>
   Math.max(groupBytes, 255 * (symbolBytes + 64));
 
 /** What an arena must hold for a machine with these settings. */
