@@ -1,6 +1,6 @@
 export { ASID_OFFSET, FDT_HEADER_BYTES, FDT_SYMBOL_LESS, HEADER_BYTES, SN_OFFSET, TAG_OFFSET } from './layout.ts';
 export * from './limits.ts';
-export { type SessionClass, makeTsi, tsiClass, tsiEpoch } from './tsi.ts';
+export { epochAt, type SessionClass, makeTsi, tsiClass, tsiEpoch } from './tsi.ts';
 export { type DatagramFields, type FdtFields, type ObjectFields } from './write.ts';
 export { setSn, writeFdtHeader, writeObjectHeader } from './write.ts';
 export { type FdtHeader, classify, readFdtHeader } from './classify.ts';

@@ -6,6 +6,7 @@ import {
   type ObjectFields,
   classify,
   isExpired,
+  epochAt,
   makeTsi,
   ntpFromUnix,
   readAsid,
@@ -101,6 +102,11 @@ describe('TSI', () => {
     expect(tsiClass(0xc0000001)).toBeUndefined();
     expect(() => makeTsi('live', 0)).toThrow();
     expect(() => makeTsi('live', 2 ** 30)).toThrow();
+  });
+
+  it('has the seconds since 2020 for an epoch', () => {
+    const start = Date.UTC(2020, 0, 1) / 1000;
+    expect([epochAt(start), epochAt(start + 7.9), epochAt(0)]).toEqual([0, 7, -start]);
   });
 });
 

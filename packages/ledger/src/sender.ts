@@ -5,9 +5,6 @@ import { type Migration, openDatabase, transaction } from './database.ts';
 import { type Actor, Control, NOBODY, SETTINGS_SCHEMA } from './control.ts';
 import { EventChain, EVENTS_INDEX, EVENTS_SCHEMA } from './events.ts';
 
-/** 2020-01-01T00:00:00Z in Unix seconds: epoch numbers count from here (docs/PROTOCOL.md S-1). */
-const EPOCH_START = 1_577_836_800;
-
 /** Longest name of a bundle in a history: a list must stay short. */
 const HISTORY_NAME = 100;
 
@@ -123,11 +120,11 @@ export class SenderLedger {
     this.#database.close();
   }
 
-  /** The next session's epoch, durable on return: greater than every one before, whatever the clock says (S-1). */
-  nextEpoch(unixSeconds: number): number {
+  /** The next session's epoch, durable on return: that of the clock, and greater than every one before in any case (S-1). */
+  nextEpoch(byClock: number): number {
     return transaction(this.#database, () => {
       const row = this.#database.prepare('SELECT epoch FROM session').get() as { epoch: number } | undefined;
-      const epoch = Math.max((row?.epoch ?? 0) + 1, Math.floor(unixSeconds) - EPOCH_START, 1);
+      const epoch = Math.max((row?.epoch ?? 0) + 1, byClock, 1);
       this.#database
         .prepare(
           'INSERT INTO session (one, epoch) VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET epoch = excluded.epoch',

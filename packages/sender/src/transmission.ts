@@ -1,4 +1,4 @@
-import { makeTsi } from '@sluice/alc';
+import { epochAt, makeTsi } from '@sluice/alc';
 import { type Logger, readKeyFile, type Shutdown } from '@sluice/base';
 import type { SealedBundle, SealedObject, SenderLedger } from '@sluice/ledger';
 import type { Digest } from '@sluice/ports';
@@ -195,7 +195,7 @@ export class Transmission {
   }
 
   #nextTsi(): number {
-    return makeTsi('live', this.#parts.ledger.nextEpoch(Date.now() / 1000));
+    return makeTsi('live', this.#parts.ledger.nextEpoch(epochAt(unixSeconds())));
   }
 
   #hear(message: FromTransmit): void {
@@ -217,6 +217,12 @@ export class Transmission {
         break;
       case 'send-refused':
         logger.error({ code: message.code, reason: message.reason }, 'the kernel takes no datagrams; the pass waits');
+        break;
+      case 'epoch-ahead':
+        logger.warn(
+          { session: message.tsi, seconds: message.seconds },
+          'the clock is behind the session number: it was set back; set it right before a backup of the sender is put back',
+        );
         break;
       case 'note':
         logger.warn(message.text);

@@ -52,6 +52,9 @@ export interface AirOptions {
   readonly statementLeadMs?: number;
   /** Makes datagrams in an arena, by the kernel. */
   readonly kernel?: boolean;
+  readonly tsi?: number;
+  /** Sender time when the virtual clock stands at 0, Unix seconds. */
+  readonly wall?: number;
   /** How much later than asked the sender comes, nanoseconds. */
   readonly late?: () => number;
 }
@@ -63,6 +66,7 @@ export class Air {
   readonly events: SendEvent[] = [];
   readonly flights: Flight[] = [];
   now = 5 * SECOND;
+  wall: number;
   readonly machine: SendMachine;
   readonly #late: () => number;
   readonly #contents = new Map<Digest, Uint8Array>();
@@ -70,6 +74,8 @@ export class Air {
   constructor(options: AirOptions = {}) {
     const { seed = 1, rate = 1e8, outageMs = 20, symbolBytes = 256, profile = PROFILES.robust } = options;
     const { groupBytes = 2 ** 22, kernel = false, statementLeadMs = 250, late = () => 0 } = options;
+    const { tsi = 1000, wall = WALL } = options;
+    this.wall = wall;
     this.random = new Random(seed);
     this.#late = late;
     const settings = { symbolBytes, profile, rate, outageMs, groupBytes, statementLeadMs };
@@ -80,10 +86,10 @@ export class Air {
         into.set(bytes.subarray(offset, offset + into.length));
       },
     };
-    this.machine = new SendMachine(1000, this.keys, settings, {
+    this.machine = new SendMachine(tsi, this.keys, settings, {
       codec,
       source,
-      wallSeconds: () => WALL + this.now / SECOND,
+      wallSeconds: () => this.wall + this.now / SECOND,
       onEvent: (event) => void this.events.push(event),
       ...(kernel ? { arena: Arena.create(sendArenaBytes(settings)) } : {}),
     });

@@ -58,6 +58,8 @@ export type FromTransmit =
     }
   /** The kernel takes no datagrams; they are offered again, and the pass waits. Said once, until one is taken again. */
   | { readonly type: 'send-refused'; readonly code: OperationalCode; readonly reason: string }
+  /** The session is used though the clock is so many seconds behind its epoch (PROTOCOL.md S-1). */
+  | { readonly type: 'epoch-ahead'; readonly tsi: number; readonly seconds: number }
   /** The kernel does less than was hoped for. */
   | { readonly type: 'note'; readonly text: string }
   /** The session's numbers are worn, or the wall clock jumped: a new TSI is wanted (PROTOCOL.md S-2). */

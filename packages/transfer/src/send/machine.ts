@@ -3,6 +3,7 @@ import { Arena } from '@sluice/wasm';
 import { blocksOf, Framer } from './framer.ts';
 import { openSendKernel } from './kernel.ts';
 import { isAhead } from './carousel.ts';
+import { EpochWait } from './epoch-wait.ts';
 import { announce, type OnAirFdt, Pass, type Run, type Step } from './pass.ts';
 import { BATCH_MAX, Pacer } from './pacer.ts';
 import { Sealer, SendSession } from './session.ts';
@@ -70,8 +71,10 @@ export class SendMachine {
   readonly #orders: PassOrder[] = [];
   readonly #urgent: Uint8Array[] = [];
   #session: SendSession;
-  /** The session to go on in once no pass is on air. */
-  #rolled: SendSession | undefined;
+  /** Nothing leaves in the session before it is over. */
+  #wait: EpochWait;
+  /** The session to go on in once no pass is on air, and it may be used. */
+  #rolled: { readonly session: SendSession; readonly wait: EpochWait } | undefined;
   #active: Active | undefined;
   #onAir: readonly OnAirFdt[] = [];
   readonly #arena: Arena;
@@ -87,6 +90,7 @@ export class SendMachine {
     this.#settings = settings;
     this.#parts = parts;
     this.#session = new SendSession(tsi, keys);
+    this.#wait = this.#waitFor(tsi);
     this.#watch = new Stopwatch(SEND_STOPS, parts.clock);
     const arena = parts.arena ?? Arena.create(sendArenaBytes(settings), true);
     const kernel = parts.arena === undefined ? undefined : openSendKernel(arena);
@@ -104,7 +108,7 @@ export class SendMachine {
 
   /** True when the session's numbers are worn: `roll` before much more is sent. */
   get worn(): boolean {
-    return (this.#rolled ?? this.#session).worn;
+    return (this.#rolled?.session ?? this.#session).worn;
   }
 
   /** Nanoseconds that each stop has taken so far, where there is a clock. */
@@ -132,7 +136,7 @@ export class SendMachine {
    * first datagram of a new session would leave the pass 5 s before receivers close the session it is in.
    */
   roll(tsi: number): void {
-    this.#rolled = new SendSession(tsi, this.#keys);
+    this.#rolled = { session: new SendSession(tsi, this.#keys), wait: this.#waitFor(tsi) };
     this.#takeUpRolled();
   }
 
@@ -186,6 +190,9 @@ export class SendMachine {
 
   /** The next departure. The batch's bytes are valid until the next call. */
   depart(now: number): Departure {
+    this.#takeUpRolled(now);
+    const until = this.#wait.until(now);
+    if (until !== undefined) return { at: until, batch: undefined };
     const at = this.#pacer.earliest(now);
     // First of all: a run that begins now has its FDT Instances on air before its symbols (O-4).
     const active = this.#urgent.length > 0 ? this.#active : this.#next(now);
@@ -311,10 +318,18 @@ export class SendMachine {
     this.#takeUpRolled();
   }
 
-  #takeUpRolled(): void {
-    if (this.#rolled === undefined || this.#active !== undefined) return;
-    this.#session = this.#rolled;
+  /** Until the next session may be used, what is sent is of the one before. */
+  #takeUpRolled(now?: number): void {
+    if (this.#rolled?.wait.over(now) !== true || this.#active !== undefined) return;
+    this.#session = this.#rolled.session;
+    this.#wait = this.#rolled.wait;
     this.#rolled = undefined;
+  }
+
+  #waitFor(tsi: number): EpochWait {
+    const { onEvent, wallSeconds } = this.#parts;
+    const onAhead = (seconds: number): void => onEvent({ type: 'epoch-ahead', tsi, seconds });
+    return new EpochWait(tsi, { wallSeconds, onAhead });
   }
 
   #begin(): Active | undefined {

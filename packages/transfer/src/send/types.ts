@@ -86,7 +86,7 @@ export interface SendParts {
   readonly arena?: Arena;
   readonly codec: Codec;
   readonly source: ObjectSource;
-  /** Sender time, Unix seconds: for EXT_TIME and FDT Expires. */
+  /** Sender time, Unix seconds: for EXT_TIME, FDT Expires, and when a session may be used. */
   readonly wallSeconds: () => number;
   readonly onEvent: (event: SendEvent) => void;
   /** Times the stops, for who wants to know. */
@@ -115,7 +115,9 @@ export type SendEvent =
       readonly pass: number;
       readonly kind: PassKind;
       readonly error: unknown;
-    };
+    }
+  /** The session is used though the clock is so many seconds behind its epoch (PROTOCOL.md S-1). */
+  | { readonly type: 'epoch-ahead'; readonly tsi: number; readonly seconds: number };
 
 /** What has left so far, in datagrams and symbols. */
 export interface SendCounters {
