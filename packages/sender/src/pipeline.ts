@@ -9,7 +9,7 @@ import { seal } from './seal.ts';
 
 export interface PipelineParts {
   /** Stop 1, in a thread of its own. */
-  readonly intake: IntakeThread;
+  readonly intake: Pick<IntakeThread, 'collect' | 'receive'>;
   readonly store: BlobStore;
   readonly ledger: SenderLedger;
   readonly logger: Logger;

@@ -1,5 +1,3 @@
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
 import {
   createNotifier,
   digestOfConfig,
@@ -20,9 +18,6 @@ import {
   Pace,
   startHttp,
 } from '@sluice/chassis';
-import { SenderLedger } from '@sluice/ledger';
-import type { Digest } from '@sluice/ports';
-import { openFsStore } from '@sluice/store';
 import { unixDatagramSend } from '@sluice/udp';
 import { bundlesPage, filtersOf, storyOf } from './answers.ts';
 import { senderSchemas } from './api.ts';
@@ -33,8 +28,7 @@ import { IntakeThread } from './intake/thread.ts';
 import { openIntakes } from './intakes.ts';
 import { addChecks, addMetrics, type Observed, statusOf, Telemetry } from './observe.ts';
 import { overviewOf } from './overview.ts';
-import type { PipelineParts } from './pipeline.ts';
-import { Transmission, unixSeconds } from './transmission.ts';
+import { startSending } from './start.ts';
 
 /** Deepest nesting of directories in a bundle. */
 const DEEPEST = 32;
@@ -46,40 +40,16 @@ export async function runSender(configFile: string): Promise<void> {
   // Portable means no native code at all: then a program speaks to systemd.
   const notifier = createNotifier(config.link.io === 'portable' ? {} : { send: unixDatagramSend });
   const shutdown = installShutdown({ logger, notifier });
-  mkdirSync(config.stateDirectory, { recursive: true, mode: 0o700 });
-  const ledger = new SenderLedger(join(config.stateDirectory, 'ledger.sqlite'));
-  shutdown.add('ledger', () => {
-    ledger.close();
-  });
-  const storeRoot = join(config.stateDirectory, 'store');
-  const store = await openFsStore(storeRoot);
   const configDigest = digestOfConfig(config);
   const telemetry = new Telemetry();
-  const intake = startIntake(config, storeRoot, logger, shutdown);
-  const transmission = new Transmission({
+  const { ledger, transmission, pipeline } = await startSending({
     config,
-    ledger,
     logger,
-    telemetry,
     shutdown,
-    storeRoot,
+    telemetry,
     configDigest,
-    missing: (objects) => intake.missing(objects),
+    intakeOf: (storeRoot) => startIntake(config, storeRoot, logger, shutdown),
   });
-  const pipeline: PipelineParts = {
-    intake,
-    store,
-    ledger,
-    logger,
-    queuedBundles: config.limits.queuedBundles,
-    now: unixSeconds,
-    transmit: ({ bundle }) => {
-      transmission.send(bundle as Digest);
-    },
-  };
-  // What the ledger sealed before a crash may not lie in the store yet.
-  for (const bundle of ledger.unfinished()) await store.put(bundle.id, bundle.envelope.length, bundle.envelope);
-  transmission.resume();
   const intakes = await openIntakes(config, pipeline, { ledger, logger, shutdown, telemetry });
   startCanary(config, { intakes, ledger, pipeline, logger, shutdown });
   await startControlSocket(config, {

@@ -1,32 +1,37 @@
 /** A seeded generator (xoshiro128**, Blackman and Vigna): one seed replays one world. */
 export class Random {
-  readonly #state: Uint32Array;
+  #a: number;
+  #b: number;
+  #c: number;
+  #d: number;
 
   constructor(seed: number) {
     // splitmix32 spreads a small seed over the state.
     let x = seed >>> 0;
-    this.#state = Uint32Array.from({ length: 4 }, () => {
+    const next = (): number => {
       x = (x + 0x9e3779b9) >>> 0;
       let z = x;
       z = Math.imul(z ^ (z >>> 16), 0x85ebca6b);
       z = Math.imul(z ^ (z >>> 13), 0xc2b2ae35);
-      return (z ^ (z >>> 16)) >>> 0;
-    });
+      return z ^ (z >>> 16);
+    };
+    this.#a = next();
+    this.#b = next();
+    this.#c = next();
+    this.#d = next();
   }
 
   /** 32 random bits. */
   word(): number {
-    const s = this.#state;
-    const [a = 0, b = 0, c = 0, d = 0] = s;
-    const x = Math.imul(b, 5);
+    const x = Math.imul(this.#b, 5);
     const result = Math.imul((x << 7) | (x >>> 25), 9) >>> 0;
-    const t = b << 9;
-    const c2 = c ^ a;
-    const d2 = d ^ b;
-    s[1] = b ^ c2;
-    s[0] = a ^ d2;
-    s[2] = c2 ^ t;
-    s[3] = (d2 << 11) | (d2 >>> 21);
+    const t = this.#b << 9;
+    const c = this.#c ^ this.#a;
+    const d = this.#d ^ this.#b;
+    this.#b ^= c;
+    this.#a ^= d;
+    this.#c = c ^ t;
+    this.#d = (d << 11) | (d >>> 21);
     return result;
   }
 
@@ -45,7 +50,8 @@ export class Random {
   }
 
   bytes(length: number): Uint8Array {
-    const words = Uint32Array.from({ length: Math.ceil(length / 4) }, () => this.word());
+    const words = new Uint32Array(Math.ceil(length / 4));
+    for (let i = 0; i < words.length; i += 1) words[i] = this.word();
     return new Uint8Array(words.buffer, 0, length);
   }
 }

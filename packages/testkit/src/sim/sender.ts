@@ -1,14 +1,13 @@
 import type { Logger } from '@sluice/base';
-import { type SealedObject, SenderLedger } from '@sluice/ledger';
 import type { BlobStore, Digest } from '@sluice/ports';
-import { type IntakeThread, type SenderConfig, sendInput, Telemetry, Transmission } from '@sluice/sender';
+import { type SenderConfig, sendInput, startSending, type StartParts, Telemetry } from '@sluice/sender';
 import { openFsStore } from '@sluice/store';
 import { algorithmOf, asidOf, loggerOf, type SenderProcess, type Settings, type Surroundings } from './hosts.ts';
 import { digestOf, type Input } from './inputs.ts';
 import { KEYS, linkKeyText } from './keys.ts';
 
-type Stored = Pick<SealedObject, 'digest' | 'size'>;
 type Submission = Parameters<typeof sendInput>[0];
+type Intake = ReturnType<StartParts['intakeOf']>;
 
 function senderConfigOf(settings: Settings): SenderConfig {
   const { symbolBytes, maxBlock, repair, rate, passes, gapMs, channels } = settings;
@@ -40,11 +39,7 @@ export async function runSimulatedSender(
   { settings, say, exit }: Surroundings,
   inbox: () => readonly Input[],
 ): Promise<SenderProcess> {
-  const config = senderConfigOf(settings);
   const logger = loggerOf('sender', say);
-  const ledger = new SenderLedger('/staging/state/ledger.sqlite');
-  const storeRoot = '/staging/state/store';
-  const store = await openFsStore(storeRoot);
   const stopped = new AbortController();
   const shutdown = {
     add: () => undefined,
@@ -55,39 +50,21 @@ export async function runSimulatedSender(
     },
     uninstall: () => undefined,
   };
-  const configDigest = digestOf(Buffer.from('config'));
-  const telemetry = new Telemetry();
-  const intake = new ReadyIntake(store);
-  const missing = (objects: readonly Stored[]): Promise<readonly Digest[]> => intake.missing(objects);
-  const transmission = new Transmission({
-    config,
-    ledger,
+  const taken = new Set<string>();
+  const { ledger, transmission, pipeline } = await startSending({
+    config: senderConfigOf(settings),
     logger,
-    telemetry,
     shutdown,
-    storeRoot,
-    configDigest,
-    missing,
+    telemetry: new Telemetry(),
+    configDigest: digestOf(Buffer.from('config')),
+    intakeOf: (storeRoot) => new ReadyIntake(storeRoot),
   });
-  for (const bundle of ledger.unfinished()) await store.put(bundle.id, bundle.envelope.length, bundle.envelope);
-  transmission.resume();
-  const transmit = ({ bundle }: { readonly bundle: string }): void => transmission.send(bundle as Digest);
-  const now = (): number => Math.floor(Date.now() / 1000);
-  const parts = {
-    intake: intake as unknown as IntakeThread,
-    store,
-    ledger,
-    logger,
-    queuedBundles: 1000,
-    now,
-    transmit,
-  };
   repeatedly(INTAKE_MS, logger, async () => {
     for (const input of inbox()) {
-      if (intake.taken.has(input.id)) continue;
+      if (taken.has(input.id)) continue;
       const channel = { name: input.channel, asid: asidOf(settings, input.channel), signer: KEYS.transport.signer };
-      await sendInput({ id: input.id, name: input.id, home: '', directory: '', input } as Submission, channel, parts);
-      intake.taken.add(input.id);
+      await sendInput({ id: input.id, name: input.id, home: '', directory: '', input } as Submission, channel, pipeline);
+      taken.add(input.id);
     }
   });
   return { ledger, transmission };
@@ -111,30 +88,44 @@ function repeatedly(ms: number, logger: Logger, task: () => Promise<void>): void
 }
 
 /** Stop 1 is the intake thread's, which reads directories and archives: here the content lies ready. */
-class ReadyIntake {
-  /** Inputs that were sealed. */
-  readonly taken = new Set<string>();
-  readonly #store: BlobStore;
+class ReadyIntake implements Intake {
+  readonly #root: string;
+  #opened: Promise<BlobStore> | undefined;
 
-  constructor(store: BlobStore) {
-    this.#store = store;
+  constructor(storeRoot: string) {
+    this.#root = storeRoot;
   }
 
-  async collect({ input }: { readonly input: Input }): Promise<unknown> {
-    for (const { digest, size, content } of input.objects) await this.#store.put(digest, size, content);
+  async collect(submission: Submission): ReturnType<Intake['collect']> {
+    const { input } = submission as Submission & { readonly input: Input };
+    const store = await this.#store();
+    for (const { digest, size, content } of input.objects) await store.put(digest, size, content);
     const release = { digest: digestOf(input.release), size: input.release.length };
-    await this.#store.put(release.digest, release.size, input.release);
+    await store.put(release.digest, release.size, input.release);
     const bytes = [...input.blobs.values()].reduce((sum, { length }) => sum + length, 0);
     const objects = input.objects.map(({ digest, size, contentType }) => ({ digest, size, contentType }));
     return { ok: true, value: { name: input.id, release, objects, blobs: input.blobs.size, bytes } };
   }
 
-  async missing(objects: readonly Stored[]): Promise<readonly Digest[]> {
+  receive(): never {
+    throw new Error('nothing is submitted here');
+  }
+
+  async missing(objects: Parameters<Intake['missing']>[0]): Promise<readonly Digest[]> {
+    const store = await this.#store();
     const gone: Digest[] = [];
     for (const { digest, size } of objects) {
-      const found = await this.#store.readVerified(digest, size).catch(() => undefined);
+      const found = await store.readVerified(digest, size).catch(() => undefined);
       if (found === undefined) gone.push(digest);
     }
     return gone;
+  }
+  /** Opened with the first call; where that fails, with the next one. */
+  #store(): Promise<BlobStore> {
+    this.#opened ??= openFsStore(this.#root, 'intake').catch((error: unknown) => {
+      this.#opened = undefined;
+      throw error;
+    });
+    return this.#opened;
   }
 }
