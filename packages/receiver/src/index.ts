@@ -1,4 +1,5 @@
 export { receiverConfig, type ReceiverConfig } from './config.ts';
+export { Gaps } from './gaps.ts';
 export { hear } from './hear.ts';
 export { Histories } from './history.ts';
 export { LinkState } from './link-state.ts';
@@ -8,6 +9,7 @@ export { ReceiverPipeline } from './pipeline.ts';
 export { Quarantine } from './quarantine.ts';
 export { runReceiver } from './run.ts';
 export { SpoolChecks } from './spool/checks.ts';
+export { Tickets } from './tickets.ts';
 export { SpoolHasher } from './spool/hasher.ts';
 export type { ToSpoolThread } from './spool/messages.ts';
 export { Bench } from './judge/bench.ts';

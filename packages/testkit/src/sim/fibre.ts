@@ -1,5 +1,5 @@
 import { FDT_HEADER_BYTES, readSn, readTsi } from '@sluice/alc';
-import type { DatagramSource, ReceivedBatch } from '@sluice/ports';
+import { type DatagramBatch, type DatagramSource, OperationalError, type ReceivedBatch } from '@sluice/ports';
 import type { Random } from '../random.ts';
 import type { Kernel, Process } from './kernel.ts';
 
@@ -21,11 +21,13 @@ export interface FibreFaults {
   forge: number;
   replay: number;
   dark: boolean;
+  /** The sender's kernel takes no datagrams. */
+  refuse: boolean;
 }
 
 export const CLEAR: FibreFaults = {
   ...{ loss: 0, badBegins: 0, badEnds: 1, badLoss: 0, duplicate: 0, reorder: 0, reorderNs: 0, corrupt: 0, truncate: 0 },
-  ...{ foreign: 0, forge: 0, replay: 0, dark: false },
+  ...{ foreign: 0, forge: 0, replay: 0, dark: false, refuse: false },
 };
 
 const FLIGHT_NS = 5000;
@@ -45,7 +47,7 @@ export class Fibre {
   faults: FibreFaults = { ...CLEAR };
   readonly counts = {
     ...{ sent: 0, lost: 0, burstLost: 0, dark: 0, duplicated: 0, reordered: 0, corrupted: 0, truncated: 0 },
-    ...{ foreign: 0, forged: 0, replayed: 0, unheard: 0, delivered: 0 },
+    ...{ foreign: 0, forged: 0, replayed: 0, refused: 0, unheard: 0, delivered: 0 },
   };
   readonly #kernel: Kernel;
   readonly #random: Random;
@@ -60,7 +62,17 @@ export class Fibre {
     this.#judge = judge;
   }
 
-  send(datagram: Uint8Array): void {
+  /** @throws OperationalError where the sender's kernel takes nothing */
+  offer({ bytes, size, count }: DatagramBatch): void {
+    if (this.faults.refuse) {
+      this.counts.refused += 1;
+      throw new OperationalError('link-send', 'simulated', { retryable: true });
+    }
+    const copy = bytes.slice(0, size * count);
+    for (let i = 0; i < count; i += 1) this.#send(copy.subarray(i * size, (i + 1) * size));
+  }
+
+  #send(datagram: Uint8Array): void {
     const { counts, faults } = this;
     counts.sent += 1;
     this.#judge.sent(datagram);

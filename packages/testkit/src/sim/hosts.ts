@@ -13,6 +13,7 @@ import {
   type ReceiverToLink,
 } from '@sluice/ports';
 import {
+  Gaps,
   hear,
   Histories,
   Judge,
@@ -22,6 +23,7 @@ import {
   Quarantine,
   ReceiverPipeline,
   SpoolChecks,
+  Tickets,
 } from '@sluice/receiver';
 import type { Transmission } from '@sluice/sender';
 import { openFsStore } from '@sluice/store';
@@ -72,6 +74,8 @@ export interface ReceiverProcess {
   readonly ledger: ReceiverLedger;
   readonly link: LinkState;
   readonly outbox: Outbox;
+  readonly gaps: Gaps;
+  readonly tickets: Tickets;
 }
 export interface SenderProcess {
   readonly ledger: SenderLedger;
@@ -236,7 +240,11 @@ export async function runSimulatedReceiver({ settings, wire, redis, say }: Surro
   });
   setInterval(() => void outbox.reconcile(), RECONCILE_MS);
   void outbox.reconcile();
-  return { pipeline, ledger, link, outbox };
+  const gaps = new Gaps({
+    ...{ channels: settings.channels, open: () => pipeline.open, missing, spoolDirectory: '/isolated/spool' },
+  });
+  const tickets = new Tickets({ gaps, ledger, logger, signer: KEYS.ticket.signer });
+  return { pipeline, ledger, link, outbox, gaps, tickets };
 }
 
 const counter = { inc: () => undefined };

@@ -8,6 +8,7 @@ interface Pair {
   readonly signer: Signer;
   readonly verifier: PublicKey;
   readonly privatePem: string;
+  readonly publicPem: string;
 }
 
 /** Keys that are the same in every run: Ed25519, whose signatures are too. */
@@ -16,10 +17,10 @@ function pair(fill: number): Pair {
   const key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
   const privatePem = key.export({ format: 'pem', type: 'pkcs8' });
   const publicPem = createPublicKey(key).export({ format: 'pem', type: 'spki' });
-  return { signer: loadSigner(privatePem), verifier: loadVerifier(publicPem), privatePem };
+  return { signer: loadSigner(privatePem), verifier: loadVerifier(publicPem), privatePem, publicPem };
 }
 
-export const KEYS = { transport: pair(1), release: pair(2), second: pair(3), importer: pair(4), stranger: pair(5) };
+export const KEYS = { transport: pair(1), release: pair(2), second: pair(3), importer: pair(4), stranger: pair(5), ticket: pair(6) };
 
 export const VERIFIERS: ReadonlyMap<string, PublicKey> = new Map(
   [KEYS.transport, KEYS.release, KEYS.second].map(({ verifier }) => [verifier.keyid, verifier]),

@@ -21,6 +21,8 @@ export interface Plan {
   readonly troubleNs: number;
   readonly fibre: FibreFaults;
   readonly outages: readonly Window[];
+  /** When the sender's kernel takes no datagrams. */
+  readonly refusals: readonly Window[];
   readonly drift: Readonly<Record<'staging' | 'isolated', number>>;
   readonly steps: readonly { readonly at: number; readonly machine: 'staging' | 'isolated'; readonly ms: number }[];
   readonly kills: readonly { readonly at: number; readonly process: ProcessName }[];
@@ -49,6 +51,8 @@ export interface Plan {
     readonly forges: readonly number[];
   };
   readonly registry: { readonly fail: number; readonly stall: number; readonly lie: number };
+  /** When tickets are issued, and whether they alone must mend what lacks in the end. */
+  readonly tickets: { readonly at: readonly number[]; readonly alone: boolean };
   readonly restore:
     { readonly machine: 'staging' | 'isolated'; readonly taken: number; readonly at: number } | undefined;
 }
@@ -171,7 +175,9 @@ export function makePlan(seed: number): Plan {
       stall: draw.has(0.6) ? draw.between(0, 0.2) : 0,
       lie: draw.has(0.6) ? draw.between(0, 0.2) : 0,
     },
+    tickets: { at: draw.maybe(3, () => draw.moment()), alone: restore === undefined && random.chance(0.3) },
     restore,
+    refusals: draw.maybe(2, () => draw.window(2 * S), 0.5),
   };
 }
 

@@ -9,6 +9,8 @@ const RECOVER_NS = 8 * S;
 /** From the clean pass on until all of it must be done. */
 const REST_NS = 400 * S;
 const LOOK_NS = 1 * S;
+/** Between the tickets of one round and those of the next. */
+const TICKETS_NS = 7 * S;
 
 /** Runs the world of a seed to its end. */
 export async function runWorld(seed: number): Promise<Outcome> {
@@ -18,7 +20,8 @@ export async function runWorld(seed: number): Promise<Outcome> {
     world.mend();
     await advance(world, RECOVER_NS);
     checkNamed(world);
-    passAgain(world);
+    if (world.plan.tickets.alone) ticketsAlone(world);
+    else passAgain(world);
     await advance(world, REST_NS, () => isDone(world));
     await advance(world, 2 * S);
     checkRest(world);
@@ -88,6 +91,16 @@ function passAgain(world: World): void {
   as(world, 'sender', () => {
     for (const { id } of sealedOf(world)) world.running.sender?.transmission.send(id);
   });
+}
+
+/** The operator has tickets issued and served, and nothing sent again but what is too old for them. */
+function ticketsAlone(world: World): void {
+  world.say('WORLD', 'tickets for all that lacks');
+  const round = (): void => {
+    world.operator.repair();
+    world.kernel.after(TICKETS_NS, undefined, round);
+  };
+  round();
 }
 
 /** Does something as a process of the world. */

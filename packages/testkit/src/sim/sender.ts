@@ -9,6 +9,9 @@ import { KEYS, linkKeyText } from './keys.ts';
 type Submission = Parameters<typeof sendInput>[0];
 type Intake = ReturnType<StartParts['intakeOf']>;
 
+/** Where the sender finds the key of tickets. */
+export const TICKET_KEY = '/staging/state/ticket.pem';
+
 function senderConfigOf(settings: Settings): SenderConfig {
   const { symbolBytes, maxBlock, repair, rate, passes, gapMs, channels } = settings;
   const config = {
@@ -19,10 +22,10 @@ function senderConfigOf(settings: Settings): SenderConfig {
       ...{ statementLead: 50, fec: { profile: 'explicit', maxBlock, repair } },
     },
     carousel: { passes, gap: gapMs, topUps: 1, timeToLive: 3 },
-    tickets: { again: 60_000, waiting: 16 },
+    tickets: { again: 5000, waiting: 16 },
     heartbeat: 1000,
     channels: channels.map((name, asid) => ({
-      ...{ name, asid, algorithm: algorithmOf(settings), priority: 0, ticketKeyFiles: [] },
+      ...{ name, asid, algorithm: algorithmOf(settings), priority: 0, ticketKeyFiles: [TICKET_KEY] },
       linkKeyFile: { text: () => linkKeyText(asid) },
       transportKeyFile: { text: () => KEYS.transport.privatePem },
     })),

@@ -25,10 +25,7 @@ function startTransmit(options: TransmitOptions, tell: (message: FromTransmit) =
   const after = (ns: number, run: () => void): Timer => kernel().after(ns / (1 + process.machine.drift), process, run);
   const arena = batches ? { arena: Arena.create(sendArenaBytes(sendSettings(options))) } : {};
   const sink = {
-    send: ({ bytes, size, count }: DatagramBatch) => {
-      const copy = bytes.slice(0, size * count);
-      for (let i = 0; i < count; i += 1) lit?.send(copy.subarray(i * size, (i + 1) * size));
-    },
+    send: (batch: DatagramBatch) => lit?.offer(batch),
     close: () => undefined,
   };
   const loop = new TransmitLoop({

@@ -14,6 +14,10 @@ export function scheduleTroubles(world: World, plan: Plan): void {
     at(from, () => (world.fibre.faults.dark = true));
     at(to, () => (world.fibre.faults.dark = false));
   }
+  for (const { from, to } of plan.refusals) {
+    at(from, () => (world.fibre.faults.refuse = true));
+    at(to, () => (world.fibre.faults.refuse = false));
+  }
   for (const { at: when, machine, ms } of plan.steps)
     at(when, () => {
       world.counted.clockSteps += 1;
@@ -39,6 +43,7 @@ export function scheduleTroubles(world: World, plan: Plan): void {
   }
   for (const when of plan.redis.flushes) at(when, () => world.redis.flush());
   for (const when of plan.redis.forges) at(when, () => forge(world));
+  for (const when of plan.tickets.at) at(when, () => world.operator.repair());
   world.harbor.trouble = plan.registry;
   if (plan.restore !== undefined) planRestore(world, plan.restore, at);
 }

@@ -15,12 +15,14 @@ import {
 } from './hosts.ts';
 import { makeInput } from './inputs.ts';
 import { Kernel, type Machine, type Process } from './kernel.ts';
+import { KEYS } from './keys.ts';
 import { mount, Mounts } from './mounts.ts';
 import { attachDatabases, Databases } from './node/sqlite.ts';
 import { makePlan, type Plan, type ProcessName } from './plan.ts';
+import { Operator } from './operator.ts';
 import { SimulatedRedis } from './queue.ts';
 import { SimulatedHarbor } from './harbor.ts';
-import { runSimulatedSender } from './sender.ts';
+import { runSimulatedSender, TICKET_KEY } from './sender.ts';
 import { light } from './threads.ts';
 import { scheduleTroubles } from './troubles.ts';
 import { Wire } from './wire.ts';
@@ -66,6 +68,7 @@ export class World {
   readonly mounts: Mounts;
   readonly fibre: Fibre;
   readonly redis = new SimulatedRedis();
+  readonly operator = new Operator(this);
   readonly harbor: SimulatedHarbor;
   readonly #processes = new Map<ProcessName, Process>();
   readonly machines: Readonly<Record<'staging' | 'isolated', Machine>>;
@@ -129,7 +132,7 @@ export class World {
       this.story.push(`${(this.kernel.now / S).toFixed(6).padStart(11)} ${who.padEnd(8)} ${text}`);
   }
 
-  processes(): Iterable<Process> {
+  processes(): IteratorObject<Process> {
     return this.#processes.values();
   }
 
@@ -210,6 +213,7 @@ export class World {
       'redis.outages': this.plan.redis.down.length,
       drifting: Object.values(this.plan.drift).filter((drift) => drift !== 0).length,
       ...this.harbor.counts,
+      ...this.operator.counts,
     };
   }
 
@@ -249,6 +253,9 @@ export class World {
       this.mounts.add('isolated', mounted, this.plan.oneDisk ? shared : disk(mounted));
     const { disk: files, parts } = this.mounts.place('/isolated/files/site');
     files.create(parts, 0n, 'directory');
+    const key = this.mounts.place(TICKET_KEY);
+    const file = key.disk.create(key.parts, 0n, 'file');
+    if (file.kind === 'file') key.disk.write(file, Buffer.from(KEYS.ticket.publicPem), 0, 0n);
     for (const each of this.mounts.disks) each.syncAll();
   }
 
