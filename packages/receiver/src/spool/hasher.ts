@@ -146,15 +146,14 @@ interface Finishing {
  */
 export class SpoolHasher {
   readonly #tell: (message: FromSpoolThread) => void;
-  readonly #buffers: readonly Uint8Array[];
+  /** Made with the first file that is not read in one piece. */
+  #buffers: readonly Uint8Array[] | undefined;
   readonly #hashings = new Map<string, Hashing>();
   readonly #finishing = new Map<string, Finishing[]>();
   #running = false;
 
   constructor(tell: (message: FromSpoolThread) => void) {
     this.#tell = tell;
-    const arena = Arena.create(READS * READ_BYTES + PAGE_BYTES);
-    this.#buffers = Array.from({ length: READS }, () => arena.view(arena.take(READ_BYTES, PAGE_BYTES), READ_BYTES));
   }
 
   take(message: ToSpoolThread): void {
@@ -224,7 +223,7 @@ export class SpoolHasher {
 
   async #step(name: string, hashing: Hashing): Promise<void> {
     try {
-      const isThere = !hashing.waits || (await hashing.slice(this.#buffers));
+      const isThere = !hashing.waits || (await hashing.slice((this.#buffers ??= readBuffers())));
       // Meanwhile it may have been dropped, or begun anew.
       if (this.#hashings.get(name) !== hashing) return;
       if (!isThere) this.#settle(name, { type: 'damaged' });
@@ -258,6 +257,11 @@ export class SpoolHasher {
     this.#hashings.delete(name);
     return waiting;
   }
+}
+
+function readBuffers(): readonly Uint8Array[] {
+  const arena = Arena.create(READS * READ_BYTES + PAGE_BYTES);
+  return Array.from({ length: READS }, () => arena.view(arena.take(READ_BYTES, PAGE_BYTES), READ_BYTES));
 }
 
 /** A pack is read once: hashed as a whole, taken apart, each member hashed against its name. */

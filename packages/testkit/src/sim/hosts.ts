@@ -2,7 +2,7 @@ import type { LogFields, Logger } from '@sluice/base';
 import type { ChannelPolicy, VerifyContext } from '@sluice/bundle';
 import type { Metrics } from '@sluice/chassis';
 import { FileSite, type ImportPorts, Jobs, paceOf } from '@sluice/importer';
-import { ImporterLedger, ReceiverLedger, type SenderLedger } from '@sluice/ledger';
+import { ImporterLedger, ReceiverLedger } from '@sluice/ledger';
 import { Announcer, LinkPipeline, SessionFile } from '@sluice/link';
 import { ChunkLog, type LogStorage } from '@sluice/pcapng';
 import {
@@ -25,7 +25,7 @@ import {
   SpoolChecks,
   Tickets,
 } from '@sluice/receiver';
-import type { Transmission } from '@sluice/sender';
+import type { Started } from '@sluice/sender';
 import { openFsStore } from '@sluice/store';
 import { receiveArenaBytes } from '@sluice/transfer';
 import { makeLinkKey, parseLinkKey, type PublicKey, sha256 } from '@sluice/trust';
@@ -77,10 +77,7 @@ export interface ReceiverProcess {
   readonly gaps: Gaps;
   readonly tickets: Tickets;
 }
-export interface SenderProcess {
-  readonly ledger: SenderLedger;
-  readonly transmission: Transmission;
-}
+export type SenderProcess = Pick<Started, 'ledger' | 'transmission'>;
 
 const short = (value: unknown): string => {
   const text: string = typeof value === 'string' ? value : JSON.stringify(value ?? null);

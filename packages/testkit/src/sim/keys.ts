@@ -20,7 +20,14 @@ function pair(fill: number): Pair {
   return { signer: loadSigner(privatePem), verifier: loadVerifier(publicPem), privatePem, publicPem };
 }
 
-export const KEYS = { transport: pair(1), release: pair(2), second: pair(3), importer: pair(4), stranger: pair(5), ticket: pair(6) };
+export const KEYS = {
+  transport: pair(1),
+  release: pair(2),
+  second: pair(3),
+  importer: pair(4),
+  stranger: pair(5),
+  ticket: pair(6),
+};
 
 export const VERIFIERS: ReadonlyMap<string, PublicKey> = new Map(
   [KEYS.transport, KEYS.release, KEYS.second].map(({ verifier }) => [verifier.keyid, verifier]),

@@ -77,7 +77,8 @@ export class Operator {
     const { random } = kernel;
     const how: Carried = random.chance(0.15) ? 'misread' : random.chance(0.1) ? 'forged' : 'honest';
     if (how !== 'honest') this.counts[`tickets.${how}`] += 1;
-    const typed = how === 'honest' ? ticket : how === 'misread' ? misread(ticket, random.unit()) : forged(channel, sequence);
+    const typed =
+      how === 'honest' ? ticket : how === 'misread' ? misread(ticket, random.unit()) : forged(channel, sequence);
     kernel.after(random.unit() * WALK_NS, undefined, () => {
       this.#on('sender', () => this.#serve(typed, how, channel, sequence));
     });
@@ -94,7 +95,8 @@ export class Operator {
       checker.broken('only what was issued is served', `a ${how} ticket of ${channel}/${String(sequence)}`);
     if (served.ok || how !== 'honest') return;
     const { code } = served.error;
-    if (NEVER.includes(code)) checker.broken('what was issued can be served', `${channel}/${String(sequence)}: ${code}`);
+    if (NEVER.includes(code))
+      checker.broken('what was issued can be served', `${channel}/${String(sequence)}: ${code}`);
     // Too old for tickets: the bundle is sent again, as it was handed in.
     const id = sender.ledger.numbered(channel, sequence)?.id;
     if (calm && code === 'ticket-expired' && id !== undefined) sender.transmission.send(id satisfies Digest);

@@ -18,7 +18,7 @@ function senderConfigOf(settings: Settings): SenderConfig {
     stateDirectory: '/staging/state',
     health: { diskFree: 4096, queueAge: 3_600_000 },
     link: {
-      ...{ host: 'isolated', port: 5400, io: 'portable', rate, symbolBytes, outageSurvived: 5, groupBytes: 2 ** 20 },
+      ...{ host: 'isolated', port: 5400, io: 'portable', rate, symbolBytes, outageSurvived: 5, groupBytes: 2 ** 18 },
       ...{ statementLead: 50, fec: { profile: 'explicit', maxBlock, repair } },
     },
     carousel: { passes, gap: gapMs, topUps: 1, timeToLive: 3 },
@@ -66,7 +66,11 @@ export async function runSimulatedSender(
     for (const input of inbox()) {
       if (taken.has(input.id)) continue;
       const channel = { name: input.channel, asid: asidOf(settings, input.channel), signer: KEYS.transport.signer };
-      await sendInput({ id: input.id, name: input.id, home: '', directory: '', input } as Submission, channel, pipeline);
+      await sendInput(
+        { id: input.id, name: input.id, home: '', directory: '', input } as Submission,
+        channel,
+        pipeline,
+      );
       taken.add(input.id);
     }
   });

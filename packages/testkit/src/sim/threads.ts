@@ -1,5 +1,12 @@
 import { Bench, type JudgeOptions, SpoolHasher, type ToJudge, type ToSpoolThread } from '@sluice/receiver';
-import { type FromTransmit, openMachine, sendSettings, type ToTransmit, TransmitLoop, type TransmitOptions } from '@sluice/sender';
+import {
+  type FromTransmit,
+  openMachine,
+  sendSettings,
+  type ToTransmit,
+  TransmitLoop,
+  type TransmitOptions,
+} from '@sluice/sender';
 import { type Batch, type BatchPlaces, type PackBatch, storeBatch } from '@sluice/store';
 import type { DatagramBatch } from '@sluice/ports';
 import { sendArenaBytes } from '@sluice/transfer';

@@ -19,7 +19,7 @@ import type { ReceivingObject } from './object.ts';
 import { Placement } from './placement.ts';
 import { type ChannelState, infoOf, ReceiveSession } from './session.ts';
 import { Stopwatch } from '../stopwatch.ts';
-import { RECEIVE_STOPS, receiveArenaBytes, type ReceiveStop } from './types.ts';
+import { plainArenaBytes, RECEIVE_STOPS, type ReceiveStop } from './types.ts';
 import type { ReceiveCounters, ReceiveLimits, ReceiveParts } from './types.ts';
 import { ReplayWindow, WINDOW_BYTES } from './window.ts';
 
@@ -88,7 +88,7 @@ export class ReceiveMachine {
   constructor(parts: ReceiveParts, limits: ReceiveLimits, highestLive: number) {
     this.#parts = parts;
     this.#limits = limits;
-    const arena = parts.arena ?? Arena.create(receiveArenaBytes(limits), true);
+    const arena = parts.arena ?? Arena.create(plainArenaBytes(limits), true);
     this.#arena = arena;
     this.#watch = new Stopwatch(RECEIVE_STOPS, parts.clock);
     this.#kernel = parts.arena === undefined ? undefined : ReceiveKernel.open(arena);

@@ -85,6 +85,9 @@ const KERNEL_BYTES = 8 * 2 ** 20;
 /** What an arena must hold for a machine with these limits, beside the batches. */
 export const receiveArenaBytes = (limits: ReceiveLimits): number => limits.blockBytes + KERNEL_BYTES;
 
+/** The same for one that judges datagrams one by one: blocks and replay windows alone. */
+export const plainArenaBytes = (limits: ReceiveLimits): number => limits.blockBytes + 2 ** 17;
+
 export type ReceiveEvent =
   | { readonly type: 'session'; readonly tsi: number }
   | { readonly type: 'epoch-went-back'; readonly tsi: number; readonly highest: number }

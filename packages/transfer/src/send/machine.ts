@@ -13,11 +13,11 @@ import {
   NS_PER_MS,
   type ObjectSource,
   type PassOrder,
+  plainArenaBytes,
   type SendCounters,
   type SendObject,
   type SendParts,
   SEND_STOPS,
-  sendArenaBytes,
   type SendSettings,
   type SendStop,
   slotBytes,
@@ -92,7 +92,7 @@ export class SendMachine {
     this.#session = new SendSession(tsi, keys);
     this.#wait = this.#waitFor(tsi);
     this.#watch = new Stopwatch(SEND_STOPS, parts.clock);
-    const arena = parts.arena ?? Arena.create(sendArenaBytes(settings), true);
+    const arena = parts.arena ?? Arena.create(plainArenaBytes(settings), true);
     const kernel = parts.arena === undefined ? undefined : openSendKernel(arena);
     this.#arena = arena;
     this.#framer = new Framer(settings, parts, this.counters, arena, kernel, this.#watch);

@@ -77,9 +77,12 @@ export const statementLeadNs = ({ statementLeadMs }: Pick<SendSettings, 'stateme
 export const slotBytes = ({ groupBytes, symbolBytes }: Pick<SendSettings, 'groupBytes' | 'symbolBytes'>): number =>
   Math.max(groupBytes, 255 * (symbolBytes + 64));
 
+/** Slots of two groups, of a heartbeat and of an FDT Instance. */
+export const plainArenaBytes = (settings: SendSettings): number =>
+  2 * slotBytes(settings) + 2 * 255 * (settings.symbolBytes + 64) + 2 ** 16;
+
 /** What an arena must hold for a machine with these settings. */
-export const sendArenaBytes = (settings: SendSettings): number =>
-  2 * slotBytes(settings) + 2 * 255 * (settings.symbolBytes + 64) + 2 ** 21;
+export const sendArenaBytes = (settings: SendSettings): number => plainArenaBytes(settings) + 2 ** 21;
 
 export interface SendParts {
   /** Where datagrams are made, by the kernel, with room for `sendArenaBytes`. Without one the plain form makes them. */

@@ -3,6 +3,7 @@ import { waiting } from '../mounts.ts';
 import {
   contentOf,
   type Entry,
+  fileOf,
   type Handle,
   listDirectory,
   makeDirectory,
@@ -68,7 +69,8 @@ class FileHandle {
 
   async *createReadStream(): AsyncGenerator<Uint8Array> {
     for (;;) {
-      const piece = new Uint8Array(PIECE);
+      const left = fileOf(this.#handle, 'read').bytes.length - this.#handle.position;
+      const piece = new Uint8Array(Math.max(1, Math.min(PIECE, left)));
       const { bytesRead } = await this.read(piece);
       if (bytesRead === 0) return;
       yield piece.subarray(0, bytesRead);

@@ -16,6 +16,7 @@ export interface DatabasePolicy {
 export class Databases {
   readonly policy: DatabasePolicy;
   readonly #open = new Map<string, RealDatabase>();
+  readonly #prepared = new WeakMap<RealDatabase, Map<string, StatementSync>>();
 
   constructor(policy: DatabasePolicy) {
     this.policy = policy;
@@ -27,6 +28,15 @@ export class Databases {
     const made = new RealDatabase(':memory:');
     this.#open.set(path, made);
     return made;
+  }
+
+  /** A statement, compiled once for each database. */
+  prepared(database: RealDatabase, sql: string): StatementSync {
+    const known = this.#prepared.get(database) ?? new Map<string, StatementSync>();
+    this.#prepared.set(database, known);
+    const statement = known.get(sql) ?? database.prepare(sql);
+    known.set(sql, statement);
+    return statement;
   }
 
   /** A copy of a database, as a backup has it; what is given puts it back. */
@@ -90,7 +100,7 @@ export class DatabaseSync {
 
   prepare(sql: string): StatementSync {
     self();
-    return this.#real.prepare(sql);
+    return databases().prepared(this.#real, sql);
   }
 
   exec(sql: string): void {
