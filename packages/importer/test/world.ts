@@ -61,6 +61,19 @@ export class OpenStore implements BlobStore {
     this.blobs.delete(digest);
     return Promise.resolve();
   }
+  removeMany(digests: readonly Digest[]): Promise<void> {
+    for (const digest of digests) this.blobs.delete(digest);
+    return Promise.resolve();
+  }
+  setAside(digest: Digest): Promise<void> {
+    return this.remove(digest);
+  }
+  packOf(): Promise<undefined> {
+    return Promise.resolve(undefined);
+  }
+  usage(): Promise<number> {
+    return Promise.resolve([...this.blobs.values()].reduce((sum, { length }) => sum + length, 0));
+  }
   async *list(): AsyncGenerator<{ readonly digest: Digest; readonly size: number }> {
     for (const [digest, { length: size }] of this.blobs) yield await Promise.resolve({ digest, size });
   }

@@ -10,7 +10,7 @@ export {
   type TrustKeeping,
 } from './anchors.ts';
 export { type ControlRoute, type ControlRoutes, findKey, type TrustRouteParts, trustRoutes } from './control.ts';
-export { type ChannelContext, openChannels, openStore, readVerifier } from './open.ts';
+export { type ChannelContext, openChannels, openStore, openStoreToRead, readVerifier } from './open.ts';
 export {
   channelsConfig,
   controlConfig,

@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import { readKeyFile } from '@sluice/base';
 import { type ChannelPolicy, policyFault, type VerifyContext } from '@sluice/bundle';
 import { type BlobStore, OperationalError } from '@sluice/ports';
-import { openFsStore, openS3Store } from '@sluice/store';
+import { openFsStore, openS3Store, readFsStore } from '@sluice/store';
 import { loadVerifier, type PublicKey, sha256 } from '@sluice/trust';
 import type { ChannelPolicyConfig, StoreConfig } from './sections.ts';
 
@@ -19,6 +19,11 @@ export async function openStore(config: StoreConfig, stateDirectory: string): Pr
     secretAccessKey: config.secretAccessKeyFile.text(),
   };
   return openS3Store({ endpoint, bucket, prefix, region, credentials });
+}
+
+/** The same store for who only reads it: nothing of it is made, mended or removed. */
+export function openStoreToRead(config: StoreConfig, stateDirectory: string): Promise<BlobStore> {
+  return config.type === 'fs' ? Promise.resolve(readFsStore(config.directory)) : openStore(config, stateDirectory);
 }
 
 /** A public key file. @throws OperationalError `key-file`, naming the file */

@@ -31,5 +31,13 @@ export interface BlobStore {
   /** The whole blob, hashed and compared: throws `store-digest-mismatch`; throws `store-too-large` beyond `limit` bytes. */
   readVerified(digest: Digest, limit: number): Promise<Uint8Array>;
   remove(digest: Digest): Promise<void>;
+  /** As `remove`, with as few syncs as possible. A pack goes with the last of its blobs. */
+  removeMany(digests: readonly Digest[]): Promise<void>;
+  /** What lies under the digest is not what it says: it is there no longer, and put apart for whoever looks into it. May be called again. */
+  setAside(digest: Digest): Promise<void>;
+  /** The pack in which a blob lies; undefined where there is none, or nobody knows. */
+  packOf(digest: Digest): Promise<Digest | undefined>;
+  /** Bytes that the store takes. */
+  usage(): Promise<number>;
   list(): AsyncIterable<{ readonly digest: Digest; readonly size: number }>;
 }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
-import { type FileHandle, lstat, mkdir, open, opendir, rename, rm } from 'node:fs/promises';
+import { type FileHandle, lstat, mkdir, open, opendir, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type BlobStore, type Digest, hexOf, isDigest, type SpooledPack } from '@sluice/ports';
 import type { BatchEnd } from './batch-messages.ts';
@@ -13,6 +13,10 @@ import { type PackedPlace, PackIndex } from './pack-index.ts';
 const FILE_MODE = 0o640;
 const DIRECTORY_MODE = 0o770;
 const WRITER = /^[a-z0-9-]{1,64}$/;
+/** Damaged blobs that are kept; the oldest go. */
+const ASIDE_MAX = 16;
+/** Blobs taken out of the index in one transaction. */
+const UNPACKED_AT_ONCE = 10_000;
 
 async function syncDirectory(path: string): Promise<void> {
   await using directory = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
@@ -28,7 +32,7 @@ const discard = (path: string): Promise<void> => rm(path, { force: true }).catch
 
 /**
  * Blobs as files `blobs/sha256/HEX` under a root, small ones in the packs they came in, `packs/sha256/HEX`, written to `tmp/WRITER/` first: hash, sync, rename, sync of the directory.
- * A name in `blobs` therefore always stands for whole and durable bytes.
+ * A name in `blobs` therefore always stands for whole and durable bytes. What turned out to be damaged lies in `damaged/HEX`.
  */
 class FsStore implements BlobStore {
   readonly #root: string;
@@ -125,13 +129,52 @@ class FsStore implements BlobStore {
     return verified(digest, limit, this.#bytes(digest));
   }
 
-  async remove(digest: Digest): Promise<void> {
+  remove(digest: Digest): Promise<void> {
+    return this.removeMany([digest]);
+  }
+
+  async removeMany(digests: readonly Digest[]): Promise<void> {
     try {
-      await rm(this.#path(digest), { force: true });
+      for (const digest of digests) await rm(this.#path(digest), { force: true });
       await syncDirectory(this.#blobs);
-      if (this.#packed(digest) !== undefined) await this.#unpack(digest);
+      const packed = digests.filter((digest) => this.#packed(digest) !== undefined);
+      for (let at = 0; at < packed.length; at += UNPACKED_AT_ONCE)
+        await this.#unpack(packed.slice(at, at + UNPACKED_AT_ONCE));
     } catch (error) {
-      throw ioFault(error, `removing blob ${digest}`);
+      throw ioFault(error, `removing ${String(digests.length)} blobs, the first ${String(digests[0])}`);
+    }
+  }
+
+  /** A file is moved. What lies in a pack stays there with the rest of it: it is found no longer, which is enough. */
+  async setAside(digest: Digest): Promise<void> {
+    const aside = join(this.#root, 'damaged');
+    try {
+      await mkdir(aside, { recursive: true, mode: DIRECTORY_MODE });
+      if ((await this.#fileSize(digest)) === undefined) {
+        if (this.#packed(digest) !== undefined) await this.#unpack([digest]);
+        return;
+      }
+      await rename(this.#path(digest), join(aside, hexOf(digest)));
+      await syncDirectory(this.#blobs);
+      await pruneAside(aside);
+    } catch (error) {
+      throw ioFault(error, `putting the damaged blob ${digest} aside`);
+    }
+  }
+
+  async packOf(digest: Digest): Promise<Digest | undefined> {
+    try {
+      return (await this.#fileSize(digest)) === undefined ? this.#packed(digest)?.pack : undefined;
+    } catch (error) {
+      throw ioFault(error, `looking for blob ${digest}`);
+    }
+  }
+
+  async usage(): Promise<number> {
+    try {
+      return (await sizeOfFiles(this.#blobs)) + (await sizeOfFiles(this.#packs));
+    } catch (error) {
+      throw ioFault(error, 'measuring the store');
     }
   }
 
@@ -174,11 +217,11 @@ class FsStore implements BlobStore {
   }
 
   /** The bytes of a pack go with the last of its blobs. */
-  async #unpack(digest: Digest): Promise<void> {
+  async #unpack(digests: readonly Digest[]): Promise<void> {
     const index = PackIndex.open(this.#indexPath);
     try {
       const empty = index.change(() => {
-        index.remove(digest);
+        for (const digest of digests) index.remove(digest);
         return index.takeEmpty();
       });
       for (const pack of empty) await rm(join(this.#packs, hexOf(pack)), { force: true });
@@ -253,6 +296,35 @@ class FsStore implements BlobStore {
   }
 }
 
+/** Bytes of the files in a directory; 0 when there is none. */
+async function sizeOfFiles(path: string): Promise<number> {
+  let bytes = 0;
+  try {
+    for await (const { name } of await opendir(path)) bytes += await sizeAt(join(path, name));
+  } catch (error) {
+    if (!isGone(error)) throw error;
+  }
+  return bytes;
+}
+
+/** 0 for what has gone meanwhile. */
+async function sizeAt(path: string): Promise<number> {
+  try {
+    return (await lstat(path)).size;
+  } catch (error) {
+    if (isGone(error)) return 0;
+    throw error;
+  }
+}
+
+async function pruneAside(path: string): Promise<void> {
+  const names = await readdir(path);
+  if (names.length <= ASIDE_MAX) return;
+  const dated = await Promise.all(names.map(async (name) => ({ name, at: (await lstat(join(path, name))).ctimeMs })));
+  dated.sort((a, b) => a.at - b.at);
+  for (const { name } of dated.slice(0, names.length - ASIDE_MAX)) await rm(join(path, name), { force: true });
+}
+
 function throwUnlessStored(end: BatchEnd, what: string): void {
   if (end.type === 'mismatch') throw mismatch(end.digest);
   if (end.type !== 'io') return;
@@ -263,6 +335,9 @@ interface Written {
   readonly temporary: string;
   readonly digest: Digest;
 }
+
+/** A store in a directory for who only reads it: nothing in it is made or removed. */
+export const readFsStore = (root: string): BlobStore => new FsStore(root, 'reader');
 
 /**
  * A store in a directory, which several processes may share.

@@ -1,6 +1,7 @@
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
+  CopyObjectCommand,
   CreateMultipartUploadCommand,
   DeleteObjectCommand,
   GetObjectCommand,
@@ -87,6 +88,7 @@ class S3Store implements BlobStore {
   readonly #client: S3Client;
   readonly #bucket: string;
   readonly #prefix: string;
+  readonly #aside: string;
   #cleaned: Promise<void> | undefined;
 
   constructor({ endpoint, bucket, prefix, region, credentials, timeouts = S3_TIMEOUTS }: S3Options) {
@@ -103,6 +105,7 @@ class S3Store implements BlobStore {
     });
     this.#bucket = bucket;
     this.#prefix = `${prefix}blobs/sha256/`;
+    this.#aside = `${prefix}damaged/`;
   }
 
   async put(digest: Digest, size: number, bytes: AsyncIterable<Uint8Array> | Uint8Array): Promise<void> {
@@ -164,6 +167,37 @@ class S3Store implements BlobStore {
     } catch (error) {
       throw fault(error, `removing blob ${digest}`);
     }
+  }
+
+  async removeMany(digests: readonly Digest[]): Promise<void> {
+    const waiting = digests.values();
+    const removeSome = async (): Promise<void> => {
+      for (const digest of waiting) await this.remove(digest);
+    };
+    const ended = await Promise.allSettled(Array.from({ length: PARALLEL }, removeSome));
+    const failed = ended.find((end) => end.status === 'rejected');
+    if (failed !== undefined) throw failed.reason as Error;
+  }
+
+  /** Copied apart where the service can read it still, and removed in any case. */
+  async setAside(digest: Digest): Promise<void> {
+    const { Bucket, Key } = this.#at(digest);
+    const CopySource = `${Bucket}/${Key}`;
+    await this.#client
+      .send(new CopyObjectCommand({ Bucket, Key: this.#aside + hexOf(digest), CopySource }))
+      .catch(() => undefined);
+    await this.remove(digest);
+  }
+
+  /** Packs are taken apart when they come in. */
+  packOf(): Promise<undefined> {
+    return Promise.resolve(undefined);
+  }
+
+  async usage(): Promise<number> {
+    let bytes = 0;
+    for await (const { size } of this.list()) bytes += size;
+    return bytes;
   }
 
   async *list(): AsyncGenerator<{ readonly digest: Digest; readonly size: number }> {

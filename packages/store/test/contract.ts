@@ -331,7 +331,59 @@ function reading(open: Open): void {
   });
 }
 
+function removing(open: Open): void {
+  describe('removing', () => {
+    it('takes many at once, packed or not, and counts the bytes that are left', async () => {
+      const { store, scratch } = await open();
+      await store.putPacks([packOf(scratch, 100, 140)]);
+      const alone = [1000, 2000, 3000].map((size) => blobOf(size, size));
+      for (const { digest, bytes } of alone) await store.put(digest, bytes.length, bytes);
+      const full = await store.usage();
+      const blobs = Array.from({ length: 40 }, (_, i) => blobOf(100 + i, 100 + i));
+      await store.removeMany([...blobs.slice(1), ...alone.slice(1), blobOf(77).digest].map((one) => digestIn(one)));
+      expect(await listed(store)).toEqual(
+        new Map([blobs[0], alone[0]].flatMap((blob) => (blob ? [[blob.digest, blob.bytes.length] as const] : []))),
+      );
+      await store.removeMany([blobs[0], alone[0]].flatMap((blob) => (blob ? [blob.digest] : [])));
+      expect(full).toBeGreaterThanOrEqual(6000 + 40 * 100);
+      expect(await store.usage()).toBe(0);
+      await store.removeMany([]);
+    });
+
+    it('puts a damaged blob aside, so that the right bytes can come again', async () => {
+      const { store, exchange } = await open();
+      const { digest, bytes } = blobOf(5000);
+      await exchange(digest, Buffer.alloc(5000));
+      await store.put(digest, 5000, bytes);
+      expect((await errorOf(store.readVerified(digest, 5000))).code).toBe('store-digest-mismatch');
+      await store.setAside(digest);
+      await store.setAside(digest);
+      expect(await store.stat(digest)).toBeUndefined();
+      expect((await listed(store)).size).toBe(0);
+      await store.put(digest, 5000, bytes);
+      expect(await store.readVerified(digest, 5000)).toEqual(bytes);
+    });
+
+    it('puts one of a pack aside and leaves the others of it', async () => {
+      const { store, scratch } = await open();
+      const pack = packOf(scratch, 10, 20);
+      await store.putPacks([pack]);
+      const [first, second] = pack.blobs;
+      if (first === undefined || second === undefined) throw new Error('no blobs');
+      expect([undefined, pack.digest]).toContain(await store.packOf(first.digest));
+      await store.setAside(first.digest);
+      expect(await store.stat(first.digest)).toBeUndefined();
+      expect(await store.readVerified(second.digest, 100)).toEqual(second.bytes);
+      await store.putPacks([pack]);
+      expect(await store.readVerified(first.digest, 100)).toEqual(first.bytes);
+    });
+  });
+}
+
+const digestIn = (one: Digest | { readonly digest: Digest }): Digest => (typeof one === 'string' ? one : one.digest);
+
 /** What every BlobStore does. `open` gives a new, empty one each time. */
 export function contract(open: Open): void {
-  for (const part of [keeping, wrongBytes, endlessBytes, puttingMany, puttingPacks, adopting, reading]) part(open);
+  for (const part of [keeping, wrongBytes, endlessBytes, puttingMany, puttingPacks, adopting, removing, reading])
+    part(open);
 }
