@@ -31,7 +31,7 @@ export async function startTickets(
   if (config.tickets === undefined) return;
   const { keyFile, spoolDirectory, controlSocket, controlMode } = config.tickets;
   const channels = config.channels.map(({ name }) => name);
-  const gaps = new Gaps({ channels, open: () => pipeline.open, missing, spoolDirectory });
+  const gaps = new Gaps({ channels, open: () => pipeline.open, missing, ledger, spoolDirectory });
   const tickets = new Tickets({ gaps, ledger, logger, signer: loadTicketSigner(keyFile.text()) });
   const peer = await openPeerReader(config.control?.io ?? 'auto');
   const control = await startControl({

@@ -1,4 +1,5 @@
 import type { Gap, ObjectGap } from '@sluice/bundle';
+import type { ReceiverLedger } from '@sluice/ledger';
 import type { Digest } from '@sluice/ports';
 import type { MissingBundles } from './missing.ts';
 import type { UnderWay } from './open-bundles.ts';
@@ -8,6 +9,7 @@ export interface GapParts {
   readonly channels: readonly string[];
   readonly open: () => readonly UnderWay[];
   readonly missing: MissingBundles;
+  readonly ledger: ReceiverLedger;
   readonly spoolDirectory: string;
 }
 
@@ -17,7 +19,7 @@ export interface Incomplete {
   readonly sequence: number;
   /** Its id, where it is known. */
   readonly bundle: Digest | undefined;
-  /** Undefined while nothing of it is known but its number. */
+  /** Undefined while nothing of it is there that says what it consists of. */
   readonly underWay: UnderWay | undefined;
 }
 
@@ -35,8 +37,9 @@ export class Gaps {
 
   /** Bundles that are not whole, by channel and number. */
   list(): Incomplete[] {
-    const { channels, open, missing } = this.#parts;
-    const begun = open()
+    const { channels, open, missing, ledger } = this.#parts;
+    const all = open();
+    const begun = all
       .filter(({ missing: lacking, released }) => lacking.size > 0 || !released)
       .map((underWay): Incomplete => {
         const { id: bundle, statement } = underWay.transport;
@@ -47,7 +50,13 @@ export class Gaps {
         .of(channel)
         .map(({ sequence, bundle }): Incomplete => ({ channel, sequence, bundle, underWay: undefined })),
     );
-    return [...begun, ...never].sort(
+    // The statement held once, and the spool has lost it: the bundle is not missing by its number, and not under way.
+    const opened = new Set(all.map(({ transport }) => transport.id));
+    const forgotten = ledger
+      .inState('receiving')
+      .filter(({ id, channel }) => !opened.has(id) && channels.includes(channel))
+      .map(({ id: bundle, channel, sequence }): Incomplete => ({ channel, sequence, bundle, underWay: undefined }));
+    return [...begun, ...never, ...forgotten].sort(
       (a, b) => (a.channel < b.channel ? -1 : Number(a.channel > b.channel)) || a.sequence - b.sequence,
     );
   }

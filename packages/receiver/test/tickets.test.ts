@@ -32,8 +32,10 @@ async function open() {
   const receiver = await Receiver.open();
   const spoolDirectory = join(receiver.dir, 'spool');
   const missing = new MissingBundles(receiver.ledger, logger);
-  const gaps = new Gaps({ channels: ['prod', 'lab'], open: () => receiver.pipeline.open, missing, spoolDirectory });
-  const tickets = new Tickets({ gaps, ledger: receiver.ledger, logger, signer: loadTicketSigner(pair.privatePem) });
+  const { ledger } = receiver;
+  const open = () => receiver.pipeline.open;
+  const gaps = new Gaps({ channels: ['prod', 'lab'], open, missing, ledger, spoolDirectory });
+  const tickets = new Tickets({ gaps, ledger, logger, signer: loadTicketSigner(pair.privatePem) });
   const issue = async (name?: string): Promise<string> => {
     const { draft } = valueOf(await tickets.draft(name));
     return valueOf(await tickets.issue(name, draft)).ticket;
@@ -95,6 +97,20 @@ describe('what lacks of a bundle', () => {
     await receiver.arrive(third!);
     await receiver.settled();
     expect(codeOf(await tickets.draft('1'))).toBe('ticket-nothing');
+  });
+
+  it('is all of it where its statement held once and the spool has lost it', async () => {
+    const { receiver, tickets, issue } = await open();
+    const bundle = seal({ sequence: 1, blobs: [randomBytes(300 * KIB)] });
+    await receiver.statements(bundle);
+    expect(asked(await issue('prod/1')).objects).toEqual([{ object: 2, blocks: 'all' }]);
+    receiver.restart();
+    expect(receiver.pipeline.open).toEqual([]);
+    expect(receiver.ledger.missing('prod', 10)).toEqual([]);
+    expect(asked(await issue(bundle.id))).toMatchObject({ channel: 'prod', sequence: 1, objects: 'all' });
+    await receiver.take(bundle);
+    expect(receiver.state(bundle.id)).toBe('published');
+    expect(codeOf(await tickets.draft())).toBe('ticket-nothing');
   });
 
   it('is read from the maps in the spool: what was begun in two shapes counts once, and no link is followed', async () => {

@@ -238,7 +238,7 @@ export async function runSimulatedReceiver({ settings, wire, redis, say }: Surro
   setInterval(() => void outbox.reconcile(), RECONCILE_MS);
   void outbox.reconcile();
   const gaps = new Gaps({
-    ...{ channels: settings.channels, open: () => pipeline.open, missing, spoolDirectory: '/isolated/spool' },
+    ...{ channels: settings.channels, open: () => pipeline.open, missing, ledger, spoolDirectory: '/isolated/spool' },
   });
   const tickets = new Tickets({ gaps, ledger, logger, signer: KEYS.ticket.signer });
   return { pipeline, ledger, link, outbox, gaps, tickets };
