@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { checkpointsIn } from './checkpoints.ts';
 
 /** One entry of the hash chain. */
 export interface LedgerEvent {
@@ -15,8 +16,15 @@ export interface LedgerEvent {
 }
 
 export type ChainCheck =
-  | { readonly ok: true; readonly events: number; readonly head: string }
-  | { readonly ok: false; readonly events: number; readonly firstBad: number };
+  | {
+      readonly ok: true;
+      /** Entries that are there; those before were let go, under a checkpoint. */
+      readonly events: number;
+      /** Number of the last one. */
+      readonly last: number;
+      readonly head: string;
+    }
+  | { readonly ok: false; readonly events: number; readonly firstBad: number; readonly why: string };
 
 export const EVENTS_SCHEMA = `CREATE TABLE events (
   seq INTEGER PRIMARY KEY, time INTEGER NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL, body TEXT NOT NULL, hash TEXT NOT NULL
@@ -53,7 +61,6 @@ const eventOf = (row: Row): LedgerEvent => ({ ...row, body: JSON.parse(row.body)
 export class EventChain {
   readonly #last: StatementSync;
   readonly #insert: StatementSync;
-  readonly #all: StatementSync;
   readonly #of: StatementSync;
   readonly #after: StatementSync;
   readonly #database: DatabaseSync;
@@ -66,7 +73,6 @@ export class EventChain {
     this.#insert = database.prepare(
       'INSERT INTO events (seq, time, kind, subject, body, hash) VALUES (?, ?, ?, ?, ?, ?)',
     );
-    this.#all = database.prepare('SELECT * FROM events ORDER BY seq');
     this.#of = database.prepare('SELECT * FROM events WHERE subject = ? ORDER BY seq');
     this.#after = database.prepare('SELECT * FROM events WHERE seq > ? ORDER BY seq LIMIT ?');
   }
@@ -98,18 +104,36 @@ export class EventChain {
     return (this.#after.all(seq, limit) as unknown as Row[]).map(eventOf);
   }
 
-  /** Recomputes the whole chain. */
+  /** Recomputes the whole chain, from its beginning or from the checkpoint under which that was let go. Signatures are `verifyCheckpoints`' to check. */
   verify(): ChainCheck {
-    let previous = GENESIS;
-    let events = 0;
-    for (const entry of this.#all.iterate()) {
-      const { seq, time, kind, subject, body, hash } = entry as unknown as Row;
-      if (seq !== events + 1 || hash !== hashOf(previous, seq, time, kind, subject, body)) {
-        return { ok: false, events, firstBad: events + 1 };
-      }
-      events += 1;
-      previous = hash;
-    }
-    return { ok: true, events, head: previous };
+    return verifyChain(this.#database);
   }
+}
+
+/** As `EventChain.verify`; the database may be open to read only. */
+export function verifyChain(database: DatabaseSync): ChainCheck {
+  const checkpoints = new Map(checkpointsIn(database).map((checkpoint) => [checkpoint.seq, checkpoint.hash]));
+  let previous = GENESIS;
+  let events = 0;
+  let last = 0;
+  const bad = (firstBad: number, why: string): ChainCheck => ({ ok: false, events, firstBad, why });
+  for (const entry of database.prepare('SELECT * FROM events ORDER BY seq').iterate()) {
+    const { seq, time, kind, subject, body, hash } = entry as unknown as Row;
+    if (events === 0 && seq > 1) {
+      const vouched = checkpoints.get(seq - 1);
+      if (vouched === undefined)
+        return bad(1, `entries 1 to ${String(seq - 1)} are gone, and no checkpoint vouches for them`);
+      [previous, last] = [vouched, seq - 1];
+    }
+    if (seq !== last + 1) return bad(last + 1, 'the entry is not there');
+    if (hash !== hashOf(previous, seq, time, kind, subject, body))
+      return bad(seq, 'its hash is not that of its content and the entry before');
+    if ((checkpoints.get(seq) ?? hash) !== hash) return bad(seq, 'a checkpoint names another hash');
+    events += 1;
+    last = seq;
+    previous = hash;
+  }
+  const furthest = Math.max(0, ...checkpoints.keys());
+  if (furthest > last) return bad(last + 1, `the end is cut off: a checkpoint vouches for ${String(furthest)} entries`);
+  return { ok: true, events, last, head: previous };
 }

@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Digest } from '@sluice/ports';
+import { Checkpoints, CHECKPOINTS_SCHEMA } from './checkpoints.ts';
 import { type Migration, openDatabase, transaction } from './database.ts';
 import { Control, SETTINGS_SCHEMA, TRUST_SCHEMA, TrustRecord } from './control.ts';
 import { EventChain, EVENTS_INDEX, EVENTS_SCHEMA } from './events.ts';
@@ -11,6 +12,7 @@ const MIGRATIONS: readonly Migration[] = [
   CREATE TABLE imported (bundle TEXT PRIMARY KEY, channel TEXT NOT NULL, sequence INTEGER NOT NULL) STRICT;`,
   EVENTS_INDEX,
   `${SETTINGS_SCHEMA} ${TRUST_SCHEMA}`,
+  CHECKPOINTS_SCHEMA,
 ];
 
 /** One importer's record: which bundle last set which tag, so that no tag goes back to an older one. */
@@ -19,6 +21,7 @@ export class ImporterLedger {
   readonly #events: EventChain;
   readonly control: Control;
   readonly trust: TrustRecord;
+  readonly checkpoints: Checkpoints;
 
   /** @param now Unix milliseconds. */
   constructor(path: string, now: () => number = Date.now) {
@@ -26,10 +29,16 @@ export class ImporterLedger {
     this.#events = new EventChain(this.#database, now);
     this.control = new Control(this.#database, this.#events);
     this.trust = new TrustRecord(this.#database, this.#events);
+    this.checkpoints = new Checkpoints(this.#database, 'importer', now);
   }
 
   get events(): EventChain {
     return this.#events;
+  }
+
+  /** No entry is looked at by the importer itself. */
+  neededFrom(): number {
+    return Infinity;
   }
 
   close(): void {

@@ -1,6 +1,8 @@
+import { CHECKPOINTS_SCHEMA } from './checkpoints.ts';
 import { SETTINGS_SCHEMA, TRUST_SCHEMA } from './control.ts';
 import type { Migration } from './database.ts';
 import { EVENTS_INDEX, EVENTS_SCHEMA } from './events.ts';
+import { KEEPING_SCHEMA } from './keeping.ts';
 import { WITHDRAWN_SCHEMA } from './refusals.ts';
 import { SIGNATURES_SCHEMA } from './signatures.ts';
 
@@ -24,4 +26,5 @@ export const RECEIVER_MIGRATIONS: readonly Migration[] = [
   `CREATE TABLE named (channel TEXT NOT NULL, sequence INTEGER NOT NULL, bundle TEXT NOT NULL, name TEXT NOT NULL,
     bytes INTEGER NOT NULL, PRIMARY KEY (channel, sequence)) STRICT;`,
   `${SETTINGS_SCHEMA} ${TRUST_SCHEMA} ${SIGNATURES_SCHEMA} ${WITHDRAWN_SCHEMA}`,
+  `${CHECKPOINTS_SCHEMA} ${KEEPING_SCHEMA}`,
 ];

@@ -1,71 +1,15 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { type Digest, hostile, type HostileText, type OperationalError } from '@sluice/ports';
 import { type BundleFilter, bundlePage } from './bundle-page.ts';
+import { type BundleRecord, type BundleState, type MissingBundle, recordOf, type Row } from './bundle-record.ts';
+import { Checkpoints } from './checkpoints.ts';
 import { faultOf, openDatabase, transaction } from './database.ts';
 import { type Actor, Control, NOBODY, TrustRecord } from './control.ts';
 import { EventChain } from './events.ts';
+import { Keeping } from './keeping.ts';
 import { RECEIVER_MIGRATIONS } from './receiver-schema.ts';
 import { Refusals } from './refusals.ts';
 import { Signatures } from './signatures.ts';
-
-/**
- * receiving: its transport statement holds. published: verified, in the store, in the outbox. queued: its job is in Redis.
- * imported, failed: the importer's receipt says so. quarantined: refused, nothing of it is imported.
- */
-export const BUNDLE_STATES = ['receiving', 'published', 'queued', 'imported', 'failed', 'quarantined'] as const;
-export type BundleState = (typeof BUNDLE_STATES)[number];
-
-export interface BundleRecord {
-  readonly id: Digest;
-  readonly channel: string;
-  /** 0 when the statement was refused before its number counted. */
-  readonly sequence: number;
-  readonly release: Digest;
-  readonly name: HostileText;
-  readonly state: BundleState;
-  /** Reject code or receipt code, empty while there is none. */
-  readonly code: string;
-  readonly detail: HostileText;
-  readonly bytes: number;
-  /** Unix milliseconds. */
-  readonly firstSeen: number;
-  readonly changed: number;
-}
-
-/** A bundle that the sender has told of and that has not come. */
-export interface MissingBundle {
-  readonly sequence: number;
-  /** Its id, once the sender's history told it. */
-  readonly bundle?: Digest;
-  /** Name of its release, by the sender's word. */
-  readonly name?: HostileText;
-  readonly bytes?: number;
-}
-
-interface Row {
-  readonly number: number;
-  readonly id: Digest;
-  readonly channel: string;
-  readonly sequence: number;
-  readonly release: Digest;
-  readonly name: string;
-  readonly state: BundleState;
-  readonly code: string;
-  readonly detail: string;
-  readonly bytes: number;
-  readonly first_seen: number;
-  readonly changed: number;
-}
-
-/** Longest reason of a refusal that is shown. */
-const DETAIL_MAX = 2048;
-
-const recordOf = ({ first_seen: firstSeen, number: _, name, detail, ...row }: Row): BundleRecord => ({
-  ...row,
-  name: hostile(name),
-  detail: hostile(detail, DETAIL_MAX),
-  firstSeen,
-});
 
 /** The isolated side's durable record: what arrived, what was refused, what is to be imported, what came of it. */
 export class ReceiverLedger {
@@ -77,6 +21,8 @@ export class ReceiverLedger {
   readonly trust: TrustRecord;
   readonly signatures: Signatures;
   readonly refusals: Refusals;
+  readonly keeping: Keeping;
+  readonly checkpoints: Checkpoints;
   /** By channel: the gaps up to a number, so that `missing` does not look at all of ten years each time. */
   readonly #gaps = new Map<string, { readonly upTo: number; readonly gaps: readonly number[] }>();
 
@@ -89,6 +35,8 @@ export class ReceiverLedger {
     this.trust = new TrustRecord(this.#database, this.#events);
     this.signatures = new Signatures(this.#database);
     this.refusals = new Refusals(this.#database, this.#events, now);
+    this.keeping = new Keeping(this.#database, this.#events, now);
+    this.checkpoints = new Checkpoints(this.#database, 'receiver', now);
   }
 
   get events(): EventChain {
@@ -248,6 +196,8 @@ export class ReceiverLedger {
   ): boolean {
     return transaction(this.#database, () => {
       const state = this.bundle(id)?.state;
+      // Receiving again since: what the importer found is known by now.
+      if (this.keeping.isDamaged(id)) return true;
       if (state === undefined || state === 'receiving') return false;
       if (state === 'quarantined' && !this.refusals.withdrawn(id)) return false;
       this.#database

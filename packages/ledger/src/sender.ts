@@ -1,9 +1,11 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { type Digest, hostile, type HostileText } from '@sluice/ports';
 import { type BundleFilter, bundlePage } from './bundle-page.ts';
+import { Checkpoints, CHECKPOINTS_SCHEMA } from './checkpoints.ts';
 import { type Migration, openDatabase, transaction } from './database.ts';
 import { type Actor, Control, NOBODY, SETTINGS_SCHEMA } from './control.ts';
 import { EventChain, EVENTS_INDEX, EVENTS_SCHEMA } from './events.ts';
+import { type Head, Heads, HEADS_SCHEMA } from './heads.ts';
 
 /** Longest name of a bundle in a history: a list must stay short. */
 const HISTORY_NAME = 100;
@@ -36,6 +38,12 @@ export interface SealedBundle {
   readonly sealedAt: number;
 }
 
+/** What a bundle has in the staging store. */
+export type StagedBundle = Pick<
+  SealedBundle,
+  'id' | 'channel' | 'sequence' | 'release' | 'objects' | 'bytes' | 'state' | 'sealedAt'
+>;
+
 export interface SealRequest {
   readonly channel: string;
   /** Name of the input: the same input is sealed once. */
@@ -63,6 +71,8 @@ const MIGRATIONS: readonly Migration[] = [
   CREATE INDEX bundle_unfinished ON bundles (number) WHERE state <> 'sent';`,
   `CREATE TABLE progress (bundle TEXT PRIMARY KEY, pass INTEGER NOT NULL, shape TEXT NOT NULL, blocks INTEGER NOT NULL) STRICT;`,
   `${SETTINGS_SCHEMA} CREATE INDEX event_repair ON events (seq) WHERE kind = 'repair';`,
+  `${CHECKPOINTS_SCHEMA} ${HEADS_SCHEMA}
+  CREATE TABLE dropped (bundle TEXT PRIMARY KEY) STRICT;`,
 ];
 
 interface Row {
@@ -103,6 +113,8 @@ export class SenderLedger {
   readonly #now: () => number;
   /** What people told the sender. */
   readonly control: Control;
+  readonly heads: Heads;
+  readonly checkpoints: Checkpoints;
 
   /** @param now Unix milliseconds. */
   constructor(path: string, now: () => number = Date.now) {
@@ -110,10 +122,18 @@ export class SenderLedger {
     this.#now = now;
     this.#events = new EventChain(this.#database, now);
     this.control = new Control(this.#database, this.#events);
+    this.heads = new Heads(this.#database, this.#events);
+    this.checkpoints = new Checkpoints(this.#database, 'sender', now);
   }
 
   get events(): EventChain {
     return this.#events;
+  }
+
+  /** Number of the first entry about a bundle that has passes to go; Infinity when there is none. */
+  neededFrom(): number {
+    const query = `SELECT min(seq) AS seq FROM bundles CROSS JOIN events ON subject = id WHERE state <> 'sent'`;
+    return (this.#database.prepare(query).get() as { seq: number | null }).seq ?? Infinity;
   }
 
   close(): void {
@@ -169,19 +189,38 @@ export class SenderLedger {
   }
 
   /** Last sequence number and bundle of a channel; 0 and null when there is none. */
-  head(channel: string): { readonly sequence: number; readonly id: Digest | null } {
-    const row = this.#database
-      .prepare('SELECT sequence, id FROM bundles WHERE channel = ? ORDER BY sequence DESC LIMIT 1')
-      .get(channel);
-    return (row as { sequence: number; id: Digest } | undefined) ?? { sequence: 0, id: null };
+  head(channel: string): Head {
+    return this.heads.of(channel);
   }
 
-  /** The latest bundles of a channel, at most `limit`, newest last. */
+  /**
+   * This ledger is a copy that was restored: sessions go on above all that were before, and each channel's numbers wait until somebody has told how far they
+   * went.
+   */
+  restored(channels: readonly string[], epoch: number, body: Readonly<Record<string, unknown>>): void {
+    transaction(this.#database, () => {
+      const before = this.#database.prepare('SELECT epoch FROM session').get() as { epoch: number } | undefined;
+      const above = Math.max(before?.epoch ?? 0, epoch);
+      this.#database
+        .prepare(
+          'INSERT INTO session (one, epoch) VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET epoch = excluded.epoch',
+        )
+        .run(above);
+      const known = this.#database.prepare('SELECT DISTINCT channel FROM bundles').all();
+      this.heads.doubt([...channels, ...(known as unknown as { channel: string }[]).map(({ channel }) => channel)]);
+      this.#events.append('restored', '', { epoch: above, ...body });
+    });
+  }
+
+  /** The latest bundles of a channel, at most `limit` and without a gap, newest last. */
   recent(channel: string, limit: number): Pick<SealedBundle, 'id' | 'sequence' | 'name' | 'bytes'>[] {
     const rows = this.#database
       .prepare('SELECT id, sequence, name, bytes FROM bundles WHERE channel = ? ORDER BY sequence DESC LIMIT ?')
       .all(channel, limit) as unknown as Pick<Row, 'id' | 'sequence' | 'name' | 'bytes'>[];
+    // Numbers that a restored ledger knows nothing of are a gap.
+    const gap = rows.findIndex(({ sequence }, i) => sequence !== (rows[0]?.sequence ?? 0) - i);
     return rows
+      .slice(0, gap === -1 ? rows.length : gap)
       .map(({ id, sequence, name, bytes }) => ({ id, sequence, name: hostile(name, HISTORY_NAME), bytes }))
       .reverse();
   }
@@ -247,6 +286,27 @@ export class SenderLedger {
       .prepare("SELECT id FROM bundles WHERE channel = ? AND sequence >= ? AND state = 'sent' ORDER BY sequence DESC")
       .all(channel, sequence) as unknown as { id: Digest }[];
     return rows.map(({ id }) => id);
+  }
+
+  /** Bundles whose content is in the staging store, as far as we know, oldest first. */
+  staged(): StagedBundle[] {
+    const query = `SELECT id, channel, sequence, release, objects, bytes, state, sealed_at FROM bundles
+      WHERE NOT EXISTS (SELECT 1 FROM dropped WHERE bundle = id) ORDER BY number`;
+    return (this.#database.prepare(query).all() as unknown as Row[]).map((row) => ({
+      ...{ id: row.id, channel: row.channel, sequence: row.sequence, release: row.release, bytes: row.bytes },
+      ...{ objects: JSON.parse(row.objects) as SealedObject[], state: row.state, sealedAt: row.sealed_at },
+    }));
+  }
+
+  /** Their content went from the staging store, as far as no other bundle needs it. */
+  dropped(bundles: readonly Digest[], why: string): void {
+    transaction(this.#database, () => {
+      const insert = this.#database.prepare('INSERT OR IGNORE INTO dropped (bundle) VALUES (?)');
+      for (const id of bundles) {
+        insert.run(id);
+        this.#events.append('dropped', id, { why });
+      }
+    });
   }
 
   /** How many blocks of a pass have left, counted in blocks of this shape. */

@@ -44,7 +44,16 @@ describe('a ledger file', () => {
     new Ledger(path).close();
     const latest = valueOf(path, 'PRAGMA user_version');
     const later = ['event_subject', 'bundle_state', 'bundle_release', 'bundle_unfinished', 'event_repair'];
-    const tables = ['named', 'progress', 'settings', 'revoked', 'policy', 'signatures', 'withdrawn'];
+    const tables = [
+      'named',
+      'progress',
+      'settings',
+      'revoked',
+      'policy',
+      'signatures',
+      'withdrawn',
+      ...['checkpoints', 'dropped', 'behind', 'heads', 'unconfirmed'],
+    ];
     const dropped = [
       ...later.map((name) => `INDEX IF EXISTS ${name}`),
       ...tables.map((name) => `TABLE IF EXISTS ${name}`),
