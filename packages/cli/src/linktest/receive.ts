@@ -109,15 +109,16 @@ export class Listener {
     if (!COUNTED.has(verdict)) return;
     const tsi = readTsi(bytes, offset);
     if (tsiClass(tsi) !== 'media') return;
-    const tally = this.#current?.session === tsi ? this.#current : this.#enter(tsi, length);
+    const tally = this.#current?.session === tsi ? this.#current : this.#enter(tsi);
+    tally.bytes = length;
     tally.add(readSn(bytes, offset), nowNs());
   }
 
-  #enter(tsi: number, length: number): Tally {
+  #enter(tsi: number): Tally {
     const known = this.#tallies.get(tsi);
     if (known !== undefined) return known;
     this.#end();
-    const tally = new Tally(tsi, length);
+    const tally = new Tally(tsi, 0);
     this.#tallies.set(tsi, tally);
     this.#current = tally;
     return tally;
@@ -128,6 +129,8 @@ export class Listener {
   }
 
   #hear(event: ReceiveEvent): void {
+    // A whole batch is received before it is counted: its blocks belong to the session that it begins.
+    if (event.type === 'session' && tsiClass(event.tsi) === 'media') this.#enter(event.tsi);
     if (event.type !== 'object') return;
     this.#symbolBytes = event.info.symbolBytes;
     if (this.#current !== undefined) this.#current.blocks = event.blocks;

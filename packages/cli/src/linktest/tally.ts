@@ -29,21 +29,21 @@ const MOST = 2 ** 26;
 /** Counts the datagrams of one session by their numbers, which begin at 1 and have no gap. */
 export class Tally {
   readonly session: number;
-  readonly #bytes: number;
   #bits = new Uint8Array(2 ** 14);
   #highest = 0;
   #received = 0;
   #reordered = 0;
   #firstAt = 0;
   #lastAt = 0;
+  /** Of each datagram. */
+  bytes: number;
   blocks = 0;
   blocksWhole = 0;
   kernelDrops = 0;
 
-  /** @param bytes of each datagram. */
   constructor(session: number, bytes: number) {
     this.session = session;
-    this.#bytes = bytes;
+    this.bytes = bytes;
   }
 
   /** An authentic datagram that was not seen before. */
@@ -87,7 +87,7 @@ export class Tally {
     const each = sent > 1 ? seconds / (sent - 1) : 0;
     return {
       session: this.session,
-      bitsPerSecond: seconds > 0 ? ((sent - 1) * ethernetBytes(this.#bytes) * 8) / seconds : 0,
+      bitsPerSecond: seconds > 0 ? ((sent - 1) * ethernetBytes(this.bytes) * 8) / seconds : 0,
       received: this.#received,
       lost,
       loss: sent === 0 ? 0 : lost / sent,
