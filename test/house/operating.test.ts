@@ -62,10 +62,12 @@ describe('what the daemons say of themselves is in docs/OPERATING.md', () => {
   let dir = '';
   beforeAll(async () => {
     dir = mkdtempSync(join(tmpdir(), 'sluice-operating-'));
+    const chunkLog = { directory: join(dir, 'chunks'), keyFile: join(dir, 'keys/receipt.key.pem') };
     world = await World.create({
       dir,
       tune: ({ receiver }) => {
-        Object.assign(receiver, { canary: { channel: 'prod', release: `sha256:${'0'.repeat(64)}` } });
+        const canary = { channel: 'prod', release: `sha256:${'0'.repeat(64)}` };
+        Object.assign(receiver, { canary, chunkLog });
       },
     });
     // Without Redis, registries or a partner: they start all the same.

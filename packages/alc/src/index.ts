@@ -2,7 +2,7 @@ export { ASID_OFFSET, FDT_HEADER_BYTES, FDT_SYMBOL_LESS, HEADER_BYTES, SN_OFFSET
 export * from './limits.ts';
 export { epochAt, type SessionClass, makeTsi, tsiClass, tsiEpoch } from './tsi.ts';
 export { type DatagramFields, type FdtFields, type ObjectFields } from './write.ts';
-export { setSn, writeFdtHeader, writeObjectHeader } from './write.ts';
+export { setSn, setTsi, writeFdtHeader, writeObjectHeader } from './write.ts';
 export { type FdtHeader, classify, readFdtHeader } from './classify.ts';
 export { readAsid, readEsi, readSbn, readSn, readToi, readTsi } from './classify.ts';
 export { isExpired, ntpFromUnix } from './time.ts';

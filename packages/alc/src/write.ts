@@ -73,6 +73,12 @@ export function setSn(into: Uint8Array, offset: number, sn: number): void {
   putU40(into, offset + SN_OFFSET, sn);
 }
 
+/** Writes the session of the datagram at `offset` (either form). */
+export function setTsi(into: Uint8Array, offset: number, tsi: number): void {
+  within('tsi', tsi, 1, TSI_MAX);
+  putU32(into, offset + TSI_OFFSET, tsi);
+}
+
 function writeCommon(into: Uint8Array, offset: number, fields: DatagramFields, hdrLen: number): void {
   within('tsi', fields.tsi, 1, TSI_MAX);
   within('asid', fields.asid, 0, ASID_MAX);

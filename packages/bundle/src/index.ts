@@ -94,6 +94,15 @@ export {
   type TicketRefusal,
   type TicketResult,
 } from './ticket.ts';
+export {
+  type ClosedLog,
+  encodeLogRecord,
+  LOG_PREDICATE,
+  type LogEntry,
+  type LogRecord,
+  parseLogRecord,
+  type RemovedLog,
+} from './log-record.ts';
 export { encodeReceipt, parseReceipt, type Receipt } from './receipt.ts';
 export { checkApproval, countingSigner, rolesOf, standingOf } from './approval.ts';
 export { type ChannelPolicy, checkPolicy, type KeyWindow, matchesGlob, policyFault, type Role } from './policy.ts';

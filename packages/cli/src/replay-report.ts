@@ -15,6 +15,8 @@ export interface ReplayReport {
   readonly files: number;
   /** Number of the first file when it is not 1: what came before was removed, or not given. */
   readonly firstFile: number | undefined;
+  /** False without link keys: tags are as recorded, and not rechecked. */
+  readonly tagsChecked: boolean;
   readonly datagrams: number;
   /** Datagrams that the log holds headers of only: their tags cannot be checked, nothing comes out of them. */
   readonly cut: number;
@@ -22,7 +24,12 @@ export interface ReplayReport {
   readonly byHeaders: { readonly verdicts: Readonly<Record<string, number>>; readonly lost: number };
   readonly verdicts: Readonly<Record<string, number>>;
   readonly recorded: Readonly<Comparison>;
+  /** Verdicts that are not as recorded: `then -> now`. */
+  readonly differences: Readonly<Record<string, number>>;
+  /** Lost on the link. */
   readonly lost: number;
+  /** Left out by the log itself, by its own word. */
+  readonly unlogged: number;
   readonly recoveredSymbols: number;
   readonly blocks: number;
   readonly sessions: readonly number[];
@@ -53,6 +60,9 @@ export function problemsOf(report: Omit<ReplayReport, 'problems'>, gaps: readonl
         `${basename(file)} ${FAULTS[code]} at byte ${String(offset)} (${code}); what came before it was used`,
     ),
     ...gaps,
+    ...(report.unlogged > 0
+      ? [`the log left out ${String(report.unlogged)} datagrams because its disk did not keep up`]
+      : []),
     ...(datagrams === 0 ? ['there is no datagram in it; look at the files, and at --port'] : []),
     ...(cut > 0
       ? [
@@ -79,6 +89,7 @@ export function inWords(report: ReplayReport, out: string | undefined): readonly
   const { taken, rejected } = split(report.verdicts);
   const headers = split(byHeaders.verdicts);
   const { same, differing, unrecorded } = recorded;
+  const differences = Object.entries(report.differences).map(([pair, count]) => `${pair} ${String(count)}`);
   return [
     `read        ${String(datagrams)} datagrams in ${String(files)} files${from}`,
     `sessions    ${sessions.join(', ') || 'none'}; ${String(heartbeats)} heartbeats`,
@@ -92,6 +103,8 @@ export function inWords(report: ReplayReport, out: string | undefined): readonly
           `headers     ${String(cut)} with headers only; link recorded ${headers.taken}; rejected ${headers.rejected}; ${String(byHeaders.lost)} lost`,
         ]),
     `recorded    ${String(same)} verdicts of the log are the same, ${String(differing)} differ, ${String(unrecorded)} datagrams have none`,
+    ...(differing === 0 ? [] : [`differ      ${differences.join(', ')}`]),
+    ...(report.tagsChecked ? [] : ['tags        recorded, not rechecked: no link keys were given']),
     ...objects.map(
       ({ channel, digest, size, contentType, state }) =>
         `object      ${channel} ${digest} ${String(size)} ${contentType} ${state}`,

@@ -1,121 +1,135 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { array, loadConfig, object } from '@sluice/base';
-import { createCodec } from '@sluice/fec';
-import { linkKeyConfig } from '@sluice/link';
-import { type CaptureCode, readChunkLog } from '@sluice/pcapng';
-import type { LinkKey, Verdict } from '@sluice/ports';
-import { DEFAULT_LIMITS, ReceiveMachine } from '@sluice/transfer';
-import { makeLinkKey, parseLinkKey, sha256 } from '@sluice/trust';
-import { parseArguments, required, UsageError } from './arguments.ts';
-import { arrange } from './replay-files.ts';
-import { HeaderTally, recordedVerdict, wasAuthentic } from './replay-headers.ts';
-import { type Comparison, inWords, problemsOf, type ReplayReport } from './replay-report.ts';
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { logNumber } from '@sluice/pcapng';
+import type { Digest } from '@sluice/ports';
+import { parseArguments, RefusedError, UsageError } from './arguments.ts';
+import { bundleObjects, type ReplayedBundle, StatementReader } from './replay/bundles.ts';
+import { htmlReport } from './replay/html.ts';
+import { keysOf, type ReplayKeys, unchecked } from './replay/keys.ts';
+import { compareWithLedger } from './replay/ledger.ts';
+import { fullReport } from './replay/report.ts';
+import { runReplay } from './replay/run.ts';
+import { portOf, type Selection, sessionOf, timeOf } from './replay/selection.ts';
+import { sendReplay } from './replay/send.ts';
+import { Watch } from './replay/watch.ts';
+import { inWords, type ReplayReport } from './replay-report.ts';
 import { ReplaySpool } from './replay-spool.ts';
 import { say, sayJson } from './say.ts';
 import { optionsOf } from './table.ts';
 
-const keysFile = object('link keys for replay: the "keys" of a link configuration', {
-  keys: array('link keys', linkKeyConfig, { min: 1, max: 16 }),
-});
+const MODES = ['verify', 'extract', 'report', 'send'] as const;
+type Mode = (typeof MODES)[number];
+
+/** Of all of them together; which of them a mode takes is in the table. */
+type Name = 'keys' | 'out' | 'port' | 'from' | 'to' | 'session' | 'bundle' | 'ledger' | 'target' | 'rate';
+type Values = Readonly<Partial<Record<Name, string | undefined>>> & {
+  readonly work: string;
+  readonly object?: readonly string[] | undefined;
+  readonly json?: boolean | undefined;
+};
+
+function parse(mode: Mode, args: readonly string[]): { readonly values: Values; readonly positionals: string[] } {
+  if (mode === 'report') return parseArguments(args, optionsOf('replay report'));
+  if (mode === 'send') return parseArguments(args, optionsOf('replay send'));
+  return parseArguments(args, optionsOf(`replay ${mode}`));
+}
 
 /**
- * `sluice replay`: feeds whole logs through the receiving machines, with a replay window of its own. The status is 0
- * when everything in the log came out whole, else 1.
+ * `sluice replay [verify|extract|report|send]`: feeds logs through the receiving machines, with a replay window of its own.
+ * The status is 0 when everything in the log came out whole, else 1.
  */
 export async function replay(args: readonly string[]): Promise<number> {
-  const { values, positionals } = parseArguments(args, optionsOf('replay'));
-  if (positionals.length === 0) throw new UsageError('replay takes the chunk logs or captures');
-  const port = values.port === undefined ? undefined : portOf(values.port);
-  const { keys } = loadConfig(required(values.keys, 'keys'), keysFile);
-  const linkKeys = keys.map(({ keyFile, ...key }) => makeLinkKey({ ...key, key: parseLinkKey(keyFile.text()) }));
-  const directory = values.out ?? mkdtempSync(`${tmpdir()}/sluice-replay-`);
+  const named = MODES.find((each) => each === args[0]);
+  const mode = named ?? 'verify';
+  const { values, positionals } = parse(mode, named === undefined ? args : args.slice(1));
+  const paths = filesIn(positionals);
+  if (paths.length === 0) throw new UsageError('replay takes the chunk logs or captures, or a directory of chunk logs');
+  const selection = selectionOf(values);
+  const keys = values.keys === undefined ? unchecked() : keysOf(values.keys);
+  const work = mkdtempSync(join(values.work, 'sluice-replay-'));
   try {
-    const report = await run(positionals, linkKeys, directory, port);
-    if (values.json === true) sayJson(JSON.stringify(report));
-    else say(...inWords(report, values.out));
-    return report.problems.length === 0 ? 0 : 1;
+    const objects = await wanted(values, paths, keys, selection, work);
+    const plan = { paths, keys, selection: { ...selection, objects } };
+    if (mode === 'send') return await sendReplay(plan, work, values);
+    if (mode === 'report') return await report(plan, work, values);
+    return await verify(plan, work, values, mode);
   } finally {
-    if (values.out === undefined) rmSync(directory, { recursive: true, force: true });
+    rmSync(work, { recursive: true, force: true });
   }
 }
 
-function portOf(text: string): number {
-  const port = Number(text);
-  if (Number.isInteger(port) && port >= 1 && port <= 65_535) return port;
-  throw new UsageError('--port takes a UDP port, 1 to 65535');
+/** Directories stand for the chunk logs in them. */
+function filesIn(paths: readonly string[]): string[] {
+  return paths.flatMap((path) => {
+    if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return [path];
+    const names = readdirSync(path).filter((name) => logNumber(name) !== undefined);
+    return names.map((name) => join(path, name));
+  });
 }
 
-async function run(
+const selectionOf = (values: Values): Selection => ({
+  from: timeOf(values.from, 'from'),
+  to: timeOf(values.to, 'to'),
+  port: portOf(values.port),
+  tsi: sessionOf(values.session),
+  objects: undefined,
+});
+
+/** The digests that a bundle or an option names; a bundle's are looked up in the log first. */
+async function wanted(
+  values: Values,
   paths: readonly string[],
-  linkKeys: readonly LinkKey[],
-  directory: string,
-  port: number | undefined,
-): Promise<ReplayReport> {
-  const spool = new ReplaySpool(directory);
-  const { machine, heard } = openMachine(linkKeys, spool);
-  const { files, gaps, first } = arrange(paths);
-  const headers = new HeaderTally();
-  const recorded: Comparison = { same: 0, differing: 0, unrecorded: 0, unheld: 0 };
-  const counts = { datagrams: 0, cut: 0 };
-  const faults: { file: string; code: CaptureCode; offset: number }[] = [];
-  for await (const item of readChunkLog(files)) {
-    if (item.kind === 'fault') faults.push({ file: item.file ?? '', code: item.code, offset: item.offset });
-    if (item.kind !== 'datagram' || (port !== undefined && item.udp.dstPort !== port)) continue;
-    counts.datagrams += 1;
-    const { payload, originalLength } = item.udp;
-    const then = recordedVerdict(item.comment);
-    if (payload.length < originalLength) {
-      counts.cut += 1;
-      headers.add(payload, then);
-      continue;
-    }
-    const now = Number(item.timestampNs);
-    machine.tick(now);
-    compare(recorded, then, machine.receive(payload, 0, payload.length, now));
-  }
-  const { blocks, recoveredSymbols, verdicts } = machine.counters;
-  const report = {
-    files: files.length,
-    firstFile: first === 1 ? undefined : first,
-    ...counts,
-    byHeaders: { verdicts: Object.fromEntries([...headers.verdicts].toSorted()), lost: headers.lost },
-    verdicts: Object.fromEntries([...verdicts].toSorted()),
-    recorded,
-    lost: machine.lost,
-    recoveredSymbols,
-    blocks,
-    ...heard,
-    objects: await spool.finish(),
-    faults,
-  };
-  return { ...report, problems: problemsOf(report, gaps) };
+  keys: ReplayKeys,
+  selection: Selection,
+  work: string,
+): Promise<ReadonlySet<Digest> | undefined> {
+  const named = (values.object ?? []).map((text): Digest => {
+    if (/^(sha256:)?[0-9a-f]{64}$/.test(text)) return text.length === 64 ? `sha256:${text}` : (text as Digest);
+    throw new UsageError('--object takes the SHA-256 digest of an object');
+  });
+  if (values.bundle === undefined) return named.length === 0 ? undefined : new Set(named);
+  const reader = new StatementReader();
+  const spool = new ReplaySpool(join(work, 'statements'), { keep: false, statementsOnly: true, onWhole: reader.take });
+  await runReplay({ paths, keys, selection, spool });
+  const objects = bundleObjects(reader.bundles, values.bundle);
+  if (objects === undefined) throw new RefusedError(`no statement of a bundle "${values.bundle}" is whole in the log`);
+  return new Set([...named, ...objects]);
 }
 
-function openMachine(linkKeys: readonly LinkKey[], spool: ReplaySpool) {
-  const keys: (LinkKey | undefined)[] = [];
-  for (const key of linkKeys) keys[key.asid] = key;
-  const heard = { sessions: new Array<number>(), heartbeats: 0 };
-  const machine = new ReceiveMachine(
-    {
-      keys,
-      codec: createCodec(),
-      sha256,
-      spool,
-      onEvent: (event) => {
-        if (event.type === 'session') heard.sessions.push(event.tsi);
-        if (event.type === 'heartbeat') heard.heartbeats += 1;
-      },
-    },
-    DEFAULT_LIMITS,
-    0,
-  );
-  return { machine, heard };
+interface Plan {
+  readonly paths: readonly string[];
+  readonly keys: ReplayKeys;
+  readonly selection: Selection;
 }
 
-function compare(recorded: Comparison, then: Verdict | undefined, now: Verdict): void {
-  if (then === undefined) recorded.unrecorded += 1;
-  else if (then === now) recorded.same += 1;
-  else recorded.differing += 1;
-  if (wasAuthentic(then) && (now === 'bad-tag' || now === 'unknown-asid')) recorded.unheld += 1;
+const statusOf = ({ problems }: ReplayReport): number => (problems.length === 0 ? 0 : 1);
+
+async function verify(plan: Plan, work: string, values: Values, mode: Mode): Promise<number> {
+  if (mode === 'extract' && values.out === undefined) throw new UsageError('--out is missing');
+  const { objects: only } = plan.selection;
+  const spool = new ReplaySpool(values.out ?? join(work, 'objects'), { keep: values.out !== undefined, only });
+  const result = await runReplay({ ...plan, spool });
+  if (values.json === true) sayJson(JSON.stringify(result));
+  else say(...inWords(result, values.out));
+  return statusOf(result);
+}
+
+/** One file of HTML, and the same numbers as JSON beside it. */
+async function report(plan: Plan, work: string, values: Values): Promise<number> {
+  const { out } = values;
+  if (out === undefined) throw new UsageError('--out is missing: the name of the HTML file');
+  const reader = new StatementReader();
+  const watch = new Watch();
+  const { objects: only } = plan.selection;
+  const spool = new ReplaySpool(join(work, 'objects'), { keep: false, only, onWhole: reader.take });
+  const result = await runReplay({ ...plan, spool, watch });
+  const bundles: readonly ReplayedBundle[] = reader.of(result.objects);
+  const compared = values.ledger === undefined ? undefined : compareWithLedger(bundles, values.ledger);
+  const full = fullReport(result, watch.end(), compared ?? bundles);
+  const json = out.replace(/(\.html?)?$/, '.json');
+  writeFileSync(out, htmlReport(full));
+  writeFileSync(json, `${JSON.stringify(full)}\n`);
+  if (values.json === true) sayJson(JSON.stringify(full));
+  else say(...inWords(result, undefined), `report      ${out} and ${json}`);
+  return statusOf(result);
 }

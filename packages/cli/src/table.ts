@@ -1,3 +1,4 @@
+import { INCIDENTS } from './incident-table.ts';
 import {
   control,
   daemon,
@@ -245,18 +246,7 @@ export const TABLE = {
     more: 'It waits for the first datagram as long as it takes.',
   },
 
-  replay: {
-    group: 'incidents',
-    about: 'feed chunk logs or captures through the machines of the receiver',
-    operands: 'LOG...',
-    options: {
-      keys: text('FILE', 'the "keys" of a link configuration', { required: true }),
-      out: text('DIR', 'keep what came out'),
-      port: text('PORT', 'of a capture, take the datagrams to this port alone'),
-      json,
-    },
-    more: 'The status is 0 when everything in the logs came out whole.',
-  },
+  ...INCIDENTS,
 
   doctor: {
     group: 'configuration',

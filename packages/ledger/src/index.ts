@@ -1,3 +1,4 @@
+export { Archive } from './archive.ts';
 export type { BundleFilter } from './bundle-page.ts';
 export { BUNDLE_STATES, type BundleRecord, type BundleState, type MissingBundle } from './bundle-record.ts';
 export {

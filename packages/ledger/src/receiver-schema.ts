@@ -1,3 +1,4 @@
+import { ARCHIVE_SCHEMA } from './archive.ts';
 import { CHECKPOINTS_SCHEMA } from './checkpoints.ts';
 import { SETTINGS_SCHEMA, TRUST_SCHEMA } from './control.ts';
 import type { Migration } from './database.ts';
@@ -27,4 +28,5 @@ export const RECEIVER_MIGRATIONS: readonly Migration[] = [
     bytes INTEGER NOT NULL, PRIMARY KEY (channel, sequence)) STRICT;`,
   `${SETTINGS_SCHEMA} ${TRUST_SCHEMA} ${SIGNATURES_SCHEMA} ${WITHDRAWN_SCHEMA}`,
   `${CHECKPOINTS_SCHEMA} ${KEEPING_SCHEMA}`,
+  ARCHIVE_SCHEMA,
 ];

@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { type Digest, hostile, type HostileText, type OperationalError } from '@sluice/ports';
+import { Archive } from './archive.ts';
 import { type BundleFilter, bundlePage } from './bundle-page.ts';
 import { type BundleRecord, type BundleState, type MissingBundle, recordOf, type Row } from './bundle-record.ts';
 import { Checkpoints } from './checkpoints.ts';
@@ -41,6 +42,11 @@ export class ReceiverLedger {
 
   get events(): EventChain {
     return this.#events;
+  }
+
+  /** What bundles were received under. */
+  get archive(): Archive {
+    return new Archive(this.#database, this.#events, this.#now);
   }
 
   close(): void {

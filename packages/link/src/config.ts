@@ -55,6 +55,16 @@ export const linkConfig = object('sluice link: the wire-facing half of the isola
   spoolDirectory: path('working area shared with the receiver (setgid directory of a common group)'),
   stateDirectory: path('private state of link: the highest session accepted'),
   receiverSocket: path('Unix socket on which the receiver listens for link'),
+  media: optional(
+    object('carried media: `sluice import-media`; without this section there is none', {
+      socket: path('Unix socket on which link takes them in'),
+      socketMode: withDefault(
+        string('file mode of that socket, octal', { pattern: /^0[0-7]{3}$/, words: 'such as 0660' }),
+        '0660',
+      ),
+      blockBytes: withDefault(bytes('symbols held meanwhile for blocks not yet whole', { min: 4_194_304 }), '64MiB'),
+    }),
+  ),
   chunkLog: withDefault(
     checked(
       object('pcapng record of the datagrams', {

@@ -31,6 +31,8 @@ export interface PipelineParts {
   readonly arena?: Arena;
   readonly logger: Logger;
   readonly toReceiver: (message: LinkToReceiver) => void;
+  /** By what the receiver judges, each a digest. */
+  readonly onContext?: (context: Readonly<Record<string, string>>) => void;
 }
 
 const nowNs = (): number => performance.now() * 1e6;
@@ -49,6 +51,8 @@ export class LinkPipeline {
   readonly spool: FileSpool;
   readonly #parts: PipelineParts;
   readonly #verdicts: Verdict[] = [];
+  /** Those that fill the spool beside the one of the link. */
+  readonly #others = new Set<ReceiveMachine>();
   readonly #alarmed = new Set<string>();
   /** A named state lasts, and is told of again each second: in the log once, and then how often. */
   readonly #alarms: RateLimitedLogger;
@@ -74,7 +78,7 @@ export class LinkPipeline {
         parts.toReceiver({ ...objectMessage(entry, path), type: 'grown', bytes });
       },
       onLost: ({ channel, key }) => {
-        this.machine.forget(channel, key);
+        this.#forget(channel, key);
       },
       onAlarm: (code, detail) => {
         this.#alarm(code, detail);
@@ -95,7 +99,7 @@ export class LinkPipeline {
       clock: nowNs,
       ...arena,
     };
-    this.machine = new ReceiveMachine(machineParts, limits, sessionFile.read());
+    this.machine = new ReceiveMachine(machineParts, limits, sessionFile.read(), sessionFile.readSeen());
     for (const { asid, id } of keys) if (parts.endedKeys?.has(id) === true) this.machine.endKey(asid);
   }
 
@@ -113,16 +117,21 @@ export class LinkPipeline {
   /** What the receiver wants of us. */
   async obey(message: ReceiverToLink): Promise<void> {
     switch (message.type) {
+      case 'under': {
+        const { config, trust, policy } = message;
+        this.#parts.onContext?.({ receiver: config, trust, policy });
+        break;
+      }
       case 'allow':
         this.#allow(message);
         break;
       case 'settle':
         await this.spool.settle(message.channel, message.key);
-        this.machine.forget(message.channel, message.key);
+        this.#forget(message.channel, message.key);
         break;
       case 'forget':
         await this.spool.forget(message.channel, message.key);
-        this.machine.forget(message.channel, message.key);
+        this.#forget(message.channel, message.key);
         break;
       case 'end-keys':
         this.#endKeys(message.ids);
@@ -134,7 +143,7 @@ export class LinkPipeline {
     const { keys, endedKeys, logger } = this.#parts;
     for (const { asid, channel, id } of keys) {
       if (!ids.includes(id) || endedKeys?.has(id) === true) continue;
-      this.machine.endKey(asid);
+      for (const machine of [this.machine, ...this.#others]) machine.endKey(asid);
       logger.warn({ channel, asid, key: id }, 'link key ended');
       try {
         endedKeys?.add(id);
@@ -145,16 +154,35 @@ export class LinkPipeline {
     }
   }
 
+  /** Keys that are believed: none of those that ended. */
+  get believed(): readonly LinkKey[] {
+    const { keys, endedKeys } = this.#parts;
+    return keys.filter(({ id }) => endedKeys?.has(id) !== true);
+  }
+
   /** Authentic datagrams by key id. */
   get authentic(): Readonly<Record<string, number>> {
     const { authentic } = this.machine.counters;
     return Object.fromEntries(this.#parts.keys.map(({ asid, id }) => [id, authentic[asid] ?? 0]));
   }
 
+  /**
+   * A machine that fills this spool from somewhere else, while it is open: it hears what is wanted anew, as the link's does.
+   * Gives how to take it out again.
+   */
+  adopt(machine: ReceiveMachine): () => void {
+    this.#others.add(machine);
+    return () => this.#others.delete(machine);
+  }
+
+  #forget(channel: string, ...keys: readonly string[]): void {
+    for (const machine of [this.machine, ...this.#others]) machine.forget(channel, ...keys);
+  }
+
   /** Leave to come in. What was taken before is wanted once more then: all that is on air of it counts from now on. */
   #allow({ channel, digests }: ReceiverToLink & { readonly type: 'allow' }): void {
     const keys = this.spool.allow(channel, digests).map(({ key }) => key);
-    if (keys.length > 0) this.machine.forget(channel, ...keys);
+    if (keys.length > 0) this.#forget(channel, ...keys);
   }
 
   /** All whole objects, for a receiver that connects. */
@@ -167,6 +195,8 @@ export class LinkPipeline {
     // A named state is told again while it lasts, once a second.
     this.#alarmed.clear();
     if (this.#unwritten !== undefined) this.#remember(this.#unwritten);
+    const { seen } = this.machine;
+    if (seen !== undefined) this.#parts.sessionFile.writeSeen(seen);
     const { failure } = this.#parts.chunkLog.state();
     if (failure === undefined) return;
     const isFull = failure === 'ENOSPC' || failure === 'EDQUOT';
@@ -224,6 +254,8 @@ export class LinkPipeline {
       case 'object-whole':
         break;
       case 'heartbeat':
+        // What is carried or played again says nothing of how the sender is now.
+        if (tsiClass(event.tsi) !== 'live') break;
         toReceiver({
           type: 'heartbeat',
           channel: event.channel,

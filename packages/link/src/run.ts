@@ -4,6 +4,7 @@ import {
   createJsonLogger,
   createNotifier,
   connectLines,
+  digestOfConfig,
   installShutdown,
   type LineClient,
   listenFds,
@@ -26,6 +27,7 @@ import { Announcer } from './announcer.ts';
 import { Arena } from '@sluice/wasm';
 import { linkConfig, type LinkConfig } from './config.ts';
 import { EndedKeys } from './ended-keys.ts';
+import { type MediaParts, serveMedia } from './media.ts';
 import { PauseWatch } from './pauses.ts';
 import { LinkPipeline } from './pipeline.ts';
 import { SessionFile } from './session-file.ts';
@@ -61,6 +63,7 @@ export async function runLink(configFile: string): Promise<void> {
   );
   const keys = keysOf(config, tags.accelerate);
   const pipeline = new LinkPipeline({
+    onContext: (context) => describe(chunkLog, config, context),
     keys,
     limits,
     arena,
@@ -82,6 +85,7 @@ export async function runLink(configFile: string): Promise<void> {
   const connected = connectReceiver(config, pipeline, announcer, () => helloOf(pipeline, source, keys));
   receiver.client = connected;
   shutdown.add('receiver connection', () => connected.close());
+  await startMedia(config, { pipeline, limits, logger }, shutdown);
   pipeline.start(source);
   shutdown.add('link socket', () => source.close());
   let turned = performance.now();
@@ -102,6 +106,31 @@ export async function runLink(configFile: string): Promise<void> {
     { channels: config.keys.map(({ channel }) => channel), session: pipeline.machine.highestLive },
     'link ready',
   );
+}
+
+/** Each chunk log says under what it was received: our configuration, and what the receiver judges by once it is known. */
+function describe(chunkLog: ChunkLog, config: LinkConfig, context: Readonly<Record<string, string>> = {}): void {
+  chunkLog.describe(JSON.stringify({ mode: config.chunkLog.mode, link: digestOfConfig(config), ...context }));
+}
+
+async function startMedia(
+  { media, limits: { spoolQueueBytes } }: LinkConfig,
+  { limits, ...parts }: Pick<MediaParts, 'pipeline' | 'limits' | 'logger'>,
+  shutdown: Shutdown,
+): Promise<void> {
+  if (media === undefined) return;
+  const server = await serveMedia({
+    ...parts,
+    path: media.socket,
+    mode: Number.parseInt(media.socketMode, 8),
+    limits: {
+      ...limits,
+      blockBytes: media.blockBytes,
+      unknownToiBytes: Math.min(limits.unknownToiBytes, media.blockBytes),
+    },
+    queueBytes: spoolQueueBytes,
+  });
+  shutdown.add('media socket', () => server.close());
 }
 
 /** The receiver holds the other end of our standard input: it ends when the receiver does, however that ends. */
@@ -149,7 +178,7 @@ function socketOf(config: LinkConfig, configFile: string): Parameters<typeof ope
 function openChunkLog(config: LinkConfig, port: number, kernelDrops: () => number): ChunkLog {
   const { mode, directory, fileBytes, fileAge, totalBytes } = config.chunkLog;
   if (directory !== undefined) mkdirSync(directory, { recursive: true, mode: 0o750 });
-  return new ChunkLog(
+  const chunkLog = new ChunkLog(
     {
       mode,
       interfaces: [{ ...DOCUMENTED, name: 'link', sourcePort: port, destinationPort: port }],
@@ -165,6 +194,8 @@ function openChunkLog(config: LinkConfig, port: number, kernelDrops: () => numbe
     directoryStorage(directory ?? '.'),
     { wallMs: () => Date.now(), upMs: () => performance.now() },
   );
+  describe(chunkLog, config);
+  return chunkLog;
 }
 
 /** Addresses in the synthesised headers of the chunk log (RFC 5737): the socket does not say who sent. */

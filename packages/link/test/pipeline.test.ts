@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, renameSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { spoolKey } from '@sluice/transfer';
@@ -172,6 +172,30 @@ describe('what a restart remembers', () => {
     }
   });
 
+  it('how far the live session was followed: recorded datagrams of it are no news, what came since is', async () => {
+    const directory = scratch();
+    const first = new Link(directory);
+    const feed = new Feed(SESSION);
+    const recorded = feed.heartbeat('{"recorded":1}');
+    first.source.give(recorded);
+    first.pipeline.tick();
+    const { sn = 0 } = first.pipeline.machine.seen ?? {};
+    expect(sn).toBeGreaterThan(0);
+    await until(() => existsSync(join(directory, 'state/highest-live-sn')));
+    const second = new Link(directory);
+    second.source.give(recorded);
+    expect(second.said.filter((message) => message.type === 'heartbeat')).toEqual([]);
+    expect(second.verdict('replayed')).toBe(recorded.length);
+    second.source.give(feed.heartbeat('{"later":1}'));
+    expect(second.said.filter((message) => message.type === 'heartbeat')).toHaveLength(1);
+    // What was not seen before the restart is not counted as lost after it.
+    expect(second.pipeline.machine.lost).toBe(0);
+    // Another session begins with nothing behind it.
+    const third = new Link(directory);
+    third.source.give(new Feed(SESSION + 1).heartbeat('{}'));
+    expect(third.said.filter((message) => message.type === 'heartbeat')).toHaveLength(1);
+  });
+
   it('a session that cannot be written down is received all the same, with an alarm, until it can', async () => {
     const directory = scratch();
     const link = new Link(directory);
@@ -195,7 +219,8 @@ describe('what a restart remembers', () => {
     const link = new Link(directory);
     link.source.give(new Feed(SESSION).heartbeat('{}'));
     link.source.give(new Feed(2 ** 30 + 900_000_000).heartbeat('{}'));
-    expect(link.said.filter((message) => message.type === 'heartbeat')).toHaveLength(2);
+    // Nor does a heartbeat in it say that the sender lives.
+    expect(link.said.filter((message) => message.type === 'heartbeat')).toHaveLength(1);
     expect(readFileSync(join(directory, 'state/highest-live-tsi'), 'utf8')).toBe(`${SESSION}\n`);
     expect(link.pipeline.machine.highestLive).toBe(SESSION);
   });

@@ -1,4 +1,5 @@
 // What readers of captures yield and count.
+import type { InterfaceCounts } from './section.ts';
 import { SKIP_REASONS, type SkipReason, type UdpDatagram } from './frames.ts';
 
 /** Why reading of a capture stopped. */
@@ -14,6 +15,12 @@ export interface CapturedDatagram {
   readonly comment: string | undefined;
   /** Index within its section. */
   readonly interfaceId: number;
+}
+
+/** What whoever wrote the capture says of an interface: also what is not in it. */
+export interface CaptureStatistics {
+  readonly kind: 'statistics';
+  readonly seen: InterfaceCounts;
 }
 
 /** Reading of this capture ends here; what came before holds. */

@@ -22,7 +22,14 @@ const PIECES_MIN = 2;
 
 function emptyPiece(interfaces: number): Piece {
   const bytes = new Uint8Array(PIECE_BYTES);
-  return { bytes, view: new DataView(bytes.buffer), counts: new Array<number>(interfaces).fill(0), used: 0 };
+  return {
+    bytes,
+    view: new DataView(bytes.buffer),
+    counts: new Array<number>(interfaces).fill(0),
+    used: 0,
+    firstNs: undefined,
+    lastNs: 0n,
+  };
 }
 
 export class ChunkLog {
@@ -33,6 +40,7 @@ export class ChunkLog {
   readonly #piecesMax: number;
   readonly #free: Piece[] = [];
   #pieces = 0;
+  #comment: string | undefined;
   #filling: Piece | undefined;
   #timer: NodeJS.Timeout | undefined;
 
@@ -44,7 +52,9 @@ export class ChunkLog {
     this.#piecesMax = Math.max(PIECES_MIN, Math.floor(options.bufferBytes / PIECE_BYTES));
     const snapBytes = ENVELOPE_BYTES + (options.mode === 'headers' ? FDT_HEADER_BYTES : DATAGRAM_BYTES_MAX);
     const descriptions = options.interfaces.map(({ name }) => interfaceDescription(name, ENVELOPE_NOTE, snapBytes));
-    const head = concatenated([sectionHeader(options.section), ...descriptions]);
+    this.#comment = options.section.comment;
+    const head = (): Uint8Array =>
+      concatenated([sectionHeader({ ...options.section, comment: this.#comment }), ...descriptions]);
     this.#writer = new LogWriter(options, { head, storage, clock, release: (piece) => this.#free.push(piece) });
     if (options.mode === 'off') return;
     this.#timer = setInterval(() => void this.flush(), options.flushMs);
@@ -65,7 +75,7 @@ export class ChunkLog {
     const envelope = this.#envelopes[interfaceId];
     if (envelope === undefined) throw new Error(`chunk log: no interface ${interfaceId}`);
     const times = { high: Number(timestampNs >> 32n), low: Number(timestampNs & 0xffffffffn) };
-    this.#writer.seen(interfaceId, batch.count, timestampNs);
+    this.#writer.seen(interfaceId, batch.count);
     for (let index = 0; index < batch.count; index++) {
       const offset = batch.offsets[index] ?? 0;
       const length = Math.min(batch.lengths[index] ?? 0, DATAGRAM_BYTES_MAX);
@@ -83,8 +93,18 @@ export class ChunkLog {
       envelope.write(piece, dataAt, length);
       piece.bytes.set(batch.bytes.subarray(offset, offset + kept), dataAt + ENVELOPE_BYTES);
       piece.used += size;
+      piece.firstNs ??= timestampNs;
+      piece.lastNs = timestampNs;
       piece.counts[interfaceId] = (piece.counts[interfaceId] ?? 0) + 1;
     }
+  }
+
+  /** What each file says of itself from now on; what comes next goes into a new one. */
+  describe(comment: string): void {
+    if (comment === this.#comment) return;
+    this.#seal();
+    this.#comment = comment;
+    this.#writer.renew();
   }
 
   /** Writes what is buffered now; resolves when the writer has come to rest, also when the disk fails. */

@@ -46,4 +46,7 @@ export interface ChunkLogState {
 export interface Piece extends Target {
   readonly counts: number[];
   used: number;
+  /** When the first and the last of them were received; of an empty piece undefined. */
+  firstNs: bigint | undefined;
+  lastNs: bigint;
 }

@@ -21,8 +21,8 @@ interface OpenFile {
 }
 
 interface Surroundings {
-  /** Section header and interface descriptions: the start of every file. */
-  readonly head: Uint8Array;
+  /** Section header and interface descriptions: the start of every file, as it is now. */
+  readonly head: () => Uint8Array;
   readonly storage: LogStorage;
   readonly clock: LogClock;
   /** Gives back a piece that is written. */
@@ -36,6 +36,7 @@ export class LogWriter {
   readonly #tallies: Tally[];
   #file: OpenFile | undefined;
   #number = 0;
+  #renewed = false;
   #running: Promise<void> | undefined;
   #retryUpMs = Number.NEGATIVE_INFINITY;
   #failure: string | undefined;
@@ -57,17 +58,20 @@ export class LogWriter {
     }));
   }
 
-  seen(interfaceId: number, count: number, timestampNs: bigint): void {
+  seen(interfaceId: number, count: number): void {
     const tally = this.#tallies[interfaceId];
     if (tally !== undefined) tally.received += count;
-    this.#startNs ??= timestampNs;
-    this.#endNs = timestampNs;
   }
 
   drop(interfaceId: number, count: number): void {
     const tally = this.#tallies[interfaceId];
     if (tally !== undefined) tally.dropped += count;
     this.#dropped += count;
+  }
+
+  /** The head has changed: the next piece goes into a new file. */
+  renew(): void {
+    this.#renewed = true;
   }
 
   push(piece: Piece): void {
@@ -151,7 +155,10 @@ export class LogWriter {
       tally.written += count;
       this.#written += count;
     }
+    this.#startNs ??= piece.firstNs;
+    this.#endNs = piece.lastNs;
     piece.used = 0;
+    piece.firstNs = undefined;
     piece.counts.fill(0);
     this.#world.release(piece);
   }
@@ -160,12 +167,15 @@ export class LogWriter {
   #isDue(more: number): boolean {
     const file = this.#file;
     if (file === undefined) return false;
+    if (this.#renewed) return true;
     const end = file.bytes + more + STATISTICS_BYTES * this.#tallies.length;
     return end > this.#options.fileBytes || this.#world.clock.upMs() - file.openedUpMs >= this.#options.fileAgeMs;
   }
 
   async #open(): Promise<OpenFile> {
-    const { storage, clock, head } = this.#world;
+    const { storage, clock } = this.#world;
+    this.#renewed = false;
+    const head = this.#world.head();
     const seen = await retain(storage, this.#options.totalBytes - this.#options.fileBytes);
     this.#number = Math.max(this.#number, seen) + 1;
     const name = logName(clock.wallMs(), this.#number);

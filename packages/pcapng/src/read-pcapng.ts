@@ -5,24 +5,41 @@ import {
   BYTE_ORDER_MAGIC_SWAPPED,
   ENHANCED_PACKET,
   INTERFACE_DESCRIPTION,
+  INTERFACE_STATISTICS,
+  LINKTYPE_RAW,
   SECTION_HEADER,
   SIMPLE_PACKET,
   VERSION_MAJOR,
   padded,
 } from './blocks.ts';
 import type { ByteStream } from './byte-stream.ts';
-import { type CaptureCode, type CaptureFault, type CapturedDatagram, type Counts, fault } from './capture.ts';
+import {
+  type CaptureCode,
+  type CaptureFault,
+  type CapturedDatagram,
+  type CaptureStatistics,
+  type Counts,
+  fault,
+} from './capture.ts';
 import { type SkipReason, datagramOf } from './frames.ts';
 import { BLOCK_BYTES_MAX, INTERFACES_MAX } from './limits.ts';
-import { type CaptureInterface, captureInterface, commentOf } from './section.ts';
+import { type CaptureInterface, captureInterface, commentOf, statisticsOf } from './section.ts';
 
 const SECTION_HEADER_BYTES_MIN = 28;
 const SECTION_PEEK_BYTES = 12;
+/** Bytes looked through at a time for the next block. */
+const SCAN_BYTES = 64 * 1024;
+const KNOWN_BLOCKS: readonly number[] = [SECTION_HEADER, INTERFACE_DESCRIPTION, ENHANCED_PACKET, INTERFACE_STATISTICS];
 
 interface Section {
   readonly littleEndian: boolean;
   readonly interfaces: CaptureInterface[];
+  /** Stands for an interface whose description was lost. */
+  readonly fallback?: CaptureInterface;
 }
+
+/** As we write captures: what is assumed where their head is damaged. */
+const OURS: CaptureInterface = { linkType: LINKTYPE_RAW, toNs: (units) => units, snapBytes: 0 };
 
 const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 
@@ -51,7 +68,7 @@ function enhancedPacket(bytes: Uint8Array, section: Section): CapturedDatagram |
   const interfaceId = view.getUint32(0, littleEndian);
   const captured = view.getUint32(12, littleEndian);
   if (captured > bytes.length - 20) return 'bad-block';
-  const from = interfaces[interfaceId];
+  const from = interfaces[interfaceId] ?? section.fallback;
   if (from === undefined) return 'no-interface';
   const udp = datagramOf(from.linkType, bytes.subarray(20, 20 + captured));
   if (typeof udp === 'string') return udp;
@@ -76,7 +93,12 @@ function item(
   bytes: Uint8Array,
   section: Section,
   counts: Counts,
-): CapturedDatagram | CaptureCode | undefined {
+): CapturedDatagram | CaptureStatistics | CaptureCode | undefined {
+  if (type === INTERFACE_STATISTICS) {
+    counts.otherBlocks++;
+    const read = statisticsOf(bytes, section.littleEndian);
+    return read === undefined ? 'bad-block' : { kind: 'statistics', seen: read };
+  }
   if (type === INTERFACE_DESCRIPTION) {
     if (bytes.length < 8) return 'bad-block';
     if (section.interfaces.length === INTERFACES_MAX) return 'too-many-interfaces';
@@ -99,11 +121,78 @@ function sectionOf(head: Uint8Array): Section | CaptureCode {
   return magic === BYTE_ORDER_MAGIC_SWAPPED ? { littleEndian: false, interfaces: [] } : 'bad-block';
 }
 
+/** True when a whole block of a likely length stands next in the stream, its two lengths equal. */
+async function isBlock(stream: ByteStream, littleEndian: boolean): Promise<boolean> {
+  const head = await stream.peek(8);
+  if (head.length < 8) return false;
+  const total = viewOf(head).getUint32(4, littleEndian);
+  if (total < BLOCK_OVERHEAD || total % 4 !== 0 || total > BLOCK_BYTES_MAX) return false;
+  const all = await stream.peek(total);
+  return all.length === total && viewOf(all).getUint32(total - 4, littleEndian) === total;
+}
+
+/** Passes over bytes up to what may be the start of a block that we know; false at the end of the stream. */
+async function scan(stream: ByteStream, littleEndian: boolean): Promise<boolean> {
+  let at = 4;
+  for (;;) {
+    const window = await stream.peek(SCAN_BYTES);
+    const view = viewOf(window);
+    for (; at + 8 <= window.length; at += 4) {
+      const total = view.getUint32(at + 4, littleEndian);
+      const isLikely = total >= BLOCK_OVERHEAD && total % 4 === 0 && total <= BLOCK_BYTES_MAX;
+      if (!isLikely || !KNOWN_BLOCKS.includes(view.getUint32(at, littleEndian))) continue;
+      stream.takeNow(at);
+      return true;
+    }
+    if (window.length < SCAN_BYTES) {
+      stream.takeNow(window.length);
+      return false;
+    }
+    stream.takeNow(at);
+    at = 0;
+  }
+}
+
+/**
+ * Reads a damaged capture of ours as far as it can be read: behind each fault it looks for the next block. What is found by
+ * mistake does no harm: nothing counts but datagrams whose tag holds.
+ */
+export async function* salvagePcapng(
+  stream: ByteStream,
+  counts: Counts,
+): AsyncGenerator<CapturedDatagram | CaptureStatistics | CaptureFault, void, undefined> {
+  let section: Section = { littleEndian: true, interfaces: [], fallback: OURS };
+  let lost = false;
+  for (;;) {
+    const offset = stream.offset;
+    const head = await stream.peek(SECTION_PEEK_BYTES);
+    if (head.length === 0) return;
+    const type = head.length < 4 ? 0 : viewOf(head).getUint32(0, section.littleEndian);
+    const opened = type === SECTION_HEADER && head.length === SECTION_PEEK_BYTES ? sectionOf(head) : section;
+    if (typeof opened === 'string' || !(await isBlock(stream, opened.littleEndian))) {
+      if (!lost) yield fault(head.length < SECTION_PEEK_BYTES ? 'truncated' : 'bad-block', offset);
+      lost = true;
+      if (!(await scan(stream, section.littleEndian))) return;
+      continue;
+    }
+    lost = false;
+    section = { ...opened, fallback: OURS };
+    const bytes = await body(stream, type, section.littleEndian);
+    if (typeof bytes === 'string' || type === SECTION_HEADER) continue;
+    const found = item(type, bytes, section, counts);
+    if (typeof found === 'string') yield fault(found, offset);
+    else if (found !== undefined) {
+      if (found.kind === 'datagram') counts.datagrams++;
+      yield found;
+    }
+  }
+}
+
 /** Reads a pcapng capture to its end or its first fault. */
 export async function* readPcapng(
   stream: ByteStream,
   counts: Counts,
-): AsyncGenerator<CapturedDatagram | CaptureFault, void, undefined> {
+): AsyncGenerator<CapturedDatagram | CaptureStatistics | CaptureFault, void, undefined> {
   let section: Section | undefined;
   for (;;) {
     const offset = stream.offset;
@@ -131,7 +220,7 @@ export async function* readPcapng(
     const found = item(type, bytes, section, counts);
     if (typeof found === 'string') return yield fault(found, offset);
     if (found === undefined) continue;
-    counts.datagrams++;
+    if (found.kind === 'datagram') counts.datagrams++;
     yield found;
   }
 }

@@ -1,7 +1,7 @@
 // Names, order and retention of chunk log files. The number orders them; the time is for people, since clocks go back.
 import type { LogStorage } from './storage.ts';
 
-const NAME = /^chunks-\d{8}T\d{6}Z-(\d{6,12})\.pcapng$/;
+const NAME = /^chunks-\d{8}T\d{6}Z-(\d{6,12})\.pcapng(?:\.zst)?$/;
 
 /** `chunks-20261124T081500Z-000007.pcapng` */
 export function logName(wallMs: number, number: number): string {
@@ -15,15 +15,19 @@ export function logNumber(name: string): number | undefined {
   return found === undefined ? undefined : Number(found);
 }
 
-/** Removes the oldest chunk logs until the rest take at most `bytesMax`, and returns the greatest number seen (0 for none). */
+/**
+ * Removes the oldest chunk logs until the rest take at most `bytesMax`, and returns the greatest number seen (0 for none).
+ * What its keeper has compressed is the keeper's.
+ */
 export async function retain(storage: LogStorage, bytesMax: number): Promise<number> {
   const listed = await storage.list();
   const logs = listed
     .map((entry) => ({ ...entry, number: logNumber(entry.name) ?? -1 }))
     .filter((entry) => entry.number >= 0)
     .sort((a, b) => a.number - b.number);
-  let total = logs.reduce((sum, entry) => sum + entry.bytes, 0);
-  for (const entry of logs) {
+  const ours = logs.filter(({ name }) => !name.endsWith('.zst'));
+  let total = ours.reduce((sum, entry) => sum + entry.bytes, 0);
+  for (const entry of ours) {
     if (total <= bytesMax) break;
     await storage.remove(entry.name);
     total -= entry.bytes;

@@ -1,5 +1,17 @@
 // What a pcapng section says about its interfaces, and how its blocks' fields and options are read. Pure, total.
-import { IF_TSOFFSET, IF_TSRESOL, OPT_COMMENT, OPT_END, padded } from './blocks.ts';
+import {
+  IF_TSOFFSET,
+  IF_TSRESOL,
+  ISB_ENDTIME,
+  ISB_IFDROP,
+  ISB_IFRECV,
+  ISB_OSDROP,
+  ISB_STARTTIME,
+  ISB_USRDELIV,
+  OPT_COMMENT,
+  OPT_END,
+  padded,
+} from './blocks.ts';
 import { COMMENT_BYTES_MAX } from './limits.ts';
 
 export interface CaptureInterface {
@@ -52,5 +64,42 @@ export function captureInterface(body: DataView, littleEndian: boolean): Capture
     linkType: body.getUint16(0, littleEndian),
     toNs: converter(resolutionValue, shiftSeconds),
     snapBytes: body.getUint32(4, littleEndian),
+  };
+}
+
+/** Counters of an Interface Statistics Block; 0 for one that it does not have. Times are its units since 1970. */
+export interface InterfaceCounts {
+  readonly startNs: bigint;
+  readonly endNs: bigint;
+  readonly received: number;
+  readonly droppedByLog: number;
+  readonly droppedByKernel: number;
+  readonly written: number;
+}
+
+/** Reads the body of an Interface Statistics Block; undefined for one that is too short. */
+export function statisticsOf(body: Uint8Array, littleEndian: boolean): InterfaceCounts | undefined {
+  if (body.length < 12) return undefined;
+  const view = new DataView(body.buffer, body.byteOffset, body.length);
+  const value = (code: number): DataView | undefined => {
+    const found = option(view, 12, code, littleEndian);
+    return found?.byteLength === 8 ? found : undefined;
+  };
+  const count = (code: number): number => {
+    const read = value(code)?.getBigUint64(0, littleEndian) ?? 0n;
+    return read > BigInt(Number.MAX_SAFE_INTEGER) ? 0 : Number(read);
+  };
+  const time = (code: number): bigint => {
+    const found = value(code);
+    if (found === undefined) return 0n;
+    return (BigInt(found.getUint32(0, littleEndian)) << 32n) | BigInt(found.getUint32(4, littleEndian));
+  };
+  return {
+    startNs: time(ISB_STARTTIME),
+    endNs: time(ISB_ENDTIME),
+    received: count(ISB_IFRECV),
+    droppedByLog: count(ISB_IFDROP),
+    droppedByKernel: count(ISB_OSDROP),
+    written: count(ISB_USRDELIV),
   };
 }

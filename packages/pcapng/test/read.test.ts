@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ChunkLog, type CaptureItem, readChunkLog } from '@sluice/pcapng';
+import { CaptureBlocks, ChunkLog, type CaptureItem, readChunkLog } from '@sluice/pcapng';
 import { MemoryStorage, OPTIONS, TestClock, datagrams, pieces, random } from './samples.ts';
 
 const PAYLOAD = 'cafe01';
@@ -83,6 +83,7 @@ async function summary(hex: string): Promise<string[]> {
   return items.flatMap((item) => {
     if (item.kind === 'datagram') return [`${item.udp.payload.toHex()}@${item.timestampNs}`];
     if (item.kind === 'fault') return [`fault:${item.code}@${item.offset}`];
+    if (item.kind === 'statistics') return [];
     return Object.entries(item.counts.skipped)
       .filter(([, count]) => count > 0)
       .map(([reason, count]) => `${reason}:${count}`);
@@ -311,5 +312,61 @@ describe('damaged captures', () => {
       code: 'capture-read',
       retryable: false,
     });
+  });
+});
+
+describe('a damaged capture of ours, salvaged', () => {
+  const ENDS = {
+    name: 'media',
+    sourceAddress: '192.0.2.1',
+    sourcePort: 1,
+    destinationAddress: '192.0.2.2',
+    destinationPort: 2,
+  };
+  const blocks = new CaptureBlocks(ENDS);
+  const COUNT = 200;
+  const SIZE = CaptureBlocks.packetBytes(1000);
+  const head = blocks.head({ application: 'test' });
+  const capture = (): Uint8Array => {
+    const packets = Array.from({ length: COUNT }, (_, i) => blocks.packet(new Uint8Array(1000).fill(i), BigInt(i)));
+    return Uint8Array.from([head, ...packets].flatMap((piece) => [...piece]));
+  };
+  const packet = (index: number): number => head.length + index * SIZE;
+  async function salvaged(bytes: Uint8Array): Promise<{ readonly firsts: number[]; readonly faults: number[] }> {
+    const [firsts, faults]: [number[], number[]] = [[], []];
+    for await (const item of readChunkLog(pieces(bytes, 777), { salvage: true })) {
+      if (item.kind === 'datagram') firsts.push(item.udp.payload[0] ?? -1);
+      if (item.kind === 'fault') faults.push(item.offset);
+    }
+    return { firsts, faults };
+  }
+  const all = Array.from({ length: COUNT }, (_, i) => i);
+
+  it('is read as it is while nothing is wrong with it', async () => {
+    expect(await salvaged(capture())).toEqual({ firsts: all, faults: [] });
+  });
+
+  it('loses no more than the blocks that are hit, and names each place once', async () => {
+    const bytes = capture();
+    bytes.fill(0, packet(20) + 500, packet(23) + 10);
+    bytes.fill(0xff, packet(100), packet(100) + 8);
+    // A length that is wrong alone, far beyond the end.
+    new DataView(bytes.buffer).setUint32(packet(150) + 4, 0x000f_fffc, true);
+    const { firsts, faults } = await salvaged(bytes);
+    expect(firsts).toEqual(all.filter((i) => ![20, 21, 22, 23, 100, 150].includes(i)));
+    expect(faults).toEqual([packet(20), packet(100), packet(150)]);
+  });
+
+  it('is read without its head, and to where it is cut off', async () => {
+    const bytes = capture();
+    bytes.fill(0, 0, head.length);
+    const { firsts, faults } = await salvaged(bytes.subarray(0, packet(150) + 400));
+    expect(firsts).toEqual(all.slice(0, 150));
+    expect(faults).toEqual([0, packet(150)]);
+  });
+
+  it('gives nothing out of what is no capture', async () => {
+    expect((await salvaged(new Uint8Array(300_000).fill(6))).firsts).toEqual([]);
+    expect((await salvaged(new Uint8Array(5))).firsts).toEqual([]);
   });
 });

@@ -102,6 +102,8 @@ export type LinkToReceiver =
     };
 
 export type ReceiverToLink =
+  /** What the receiver judges by: each file of the chunk log says so. Said on each connection. */
+  | { readonly type: 'under'; readonly config: Digest; readonly trust: Digest; readonly policy: Digest }
   /** Objects of a bundle whose statements hold: they no longer count against `unsignedBytesHeld`. */
   | { readonly type: 'allow'; readonly channel: string; readonly digests: readonly Digest[] }
   /** The object was taken: its file goes, and it is not gathered again. */
@@ -148,6 +150,7 @@ const FROM_RECEIVER: Readonly<Record<ReceiverToLink['type'], Readonly<Record<str
     channel: text,
     digests: (value) => Array.isArray(value) && value.length <= ALLOW_DIGESTS && value.every(isDigest),
   },
+  under: { config: isDigest, trust: isDigest, policy: isDigest },
   settle: { channel: text, key: text },
   forget: { channel: text, key: text },
   'end-keys': { ids: (value) => Array.isArray(value) && value.length <= END_KEYS && value.every(isKeyId) },

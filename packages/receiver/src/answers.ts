@@ -4,6 +4,7 @@ import { entryView, type Filters, HttpProblem, type Page, type PageRequest } fro
 import { BUNDLE_STATES, type BundleRecord, type ReceiverLedger } from '@sluice/ledger';
 import { isDigest, jsonText } from '@sluice/ports';
 import type { Anchors } from '@sluice/policy';
+import type { KeeperState } from './chunks/keeper.ts';
 import type { CheckParts } from './checks.ts';
 import type { ReceiverConfig } from './config.ts';
 import type { Outbox } from './outbox.ts';
@@ -17,7 +18,8 @@ export interface AnswerParts extends CheckParts {
 }
 
 /** The answer of /v1/status. */
-export function statusOf({ anchors, ledger, link, outbox, pipeline, missing, channels, config }: AnswerParts): unknown {
+export function statusOf(parts: AnswerParts): unknown {
+  const { anchors, ledger, link, outbox, pipeline, missing, channels, config, keeper } = parts;
   return {
     config: digestOfConfig(config),
     link: link.view(),
@@ -41,9 +43,17 @@ export function statusOf({ anchors, ledger, link, outbox, pipeline, missing, cha
     })),
     outbox: { waiting: ledger.outbox().length, queueAvailable: !outbox.unavailable, paused: outbox.paused },
     trust: { policy: anchors.policy ?? null, revoked: [...ledger.trust.revoked()] },
+    ...(keeper?.state === undefined ? {} : { chunkLog: chunkLogView(keeper.state) }),
     bundles: Object.fromEntries(BUNDLE_STATES.map((state) => [state, ledger.count(state)])),
   };
 }
+
+/** Times as people read them. */
+const chunkLogView = ({ reaches, failure, retained: _, ...state }: KeeperState) => ({
+  ...state,
+  ...(reaches === undefined ? {} : { reaches: new Date(reaches).toISOString() }),
+  ...(failure === undefined ? {} : { failure }),
+});
 
 /** By what /v1/bundles may be narrowed. */
 export const filtersOf = ({ channels }: Pick<AnswerParts, 'channels'>): Filters => ({

@@ -15,30 +15,44 @@ const heartbeat = record({
 
 const missing = record({ sequence: count() }, { bundle: digest, name: text(), bytes: count() });
 
-const status = record({
-  config: digest,
-  link: record(
-    {
-      numbers,
-      verdicts: numbers,
-      stageNs: numbers,
-      alarms: list(record({ code: text(), detail: text(), ageMs: number })),
-      keys: list(record({ id: text(), asid: count(), channel: text(), datagrams: count('authentic ones') })),
-      progress: list(record({ digest, size: count(), blocks: count(), stored: count() })),
-    },
-    { io: text(), receiveBuffer: count(), session: count(), silentMs: number },
-  ),
-  channels: list(
-    record(
-      { name: text(), missing: list(count()), missingBundles: list(missing) },
-      { releaseSignatures: count('that a release needs'), heartbeat },
+const status = record(
+  {
+    config: digest,
+    link: record(
+      {
+        numbers,
+        verdicts: numbers,
+        stageNs: numbers,
+        alarms: list(record({ code: text(), detail: text(), ageMs: number })),
+        keys: list(record({ id: text(), asid: count(), channel: text(), datagrams: count('authentic ones') })),
+        progress: list(record({ digest, size: count(), blocks: count(), stored: count() })),
+      },
+      { io: text(), receiveBuffer: count(), session: count(), silentMs: number },
     ),
-  ),
-  open: list(record({ bundle: digest, channel: text(), sequence: count(), objects: count(), whole: count() })),
-  outbox: record({ waiting: count(), queueAvailable: { type: 'boolean' }, paused: { type: 'boolean' } }),
-  trust: record({ policy: orNull(record({ version: count(), digest })), revoked: list(text()) }),
-  bundles: numbers,
-});
+    channels: list(
+      record(
+        { name: text(), missing: list(count()), missingBundles: list(missing) },
+        { releaseSignatures: count('that a release needs'), heartbeat },
+      ),
+    ),
+    open: list(record({ bundle: digest, channel: text(), sequence: count(), objects: count(), whole: count() })),
+    outbox: record({ waiting: count(), queueAvailable: { type: 'boolean' }, paused: { type: 'boolean' } }),
+    trust: record({ policy: orNull(record({ version: count(), digest })), revoked: list(text()) }),
+    bundles: numbers,
+  },
+  {
+    chunkLog: record(
+      {
+        files: count('closed and entered in the index'),
+        bytes: count(),
+        heldFiles: count('exempt from retention'),
+        heldBytes: count(),
+        head: orNull(digest),
+      },
+      { reaches: api.time, failure: text('why it is not kept') },
+    ),
+  },
+);
 
 const bundle = record({
   id: digest,

@@ -3,6 +3,7 @@ import type { ReceiverLedger } from '@sluice/ledger';
 import type { ImportQueue } from '@sluice/queue';
 import { type LinkAlarm, terminalText } from '@sluice/ports';
 import { type Canary, canaryCheck } from './canary.ts';
+import type { KeeperState } from './chunks/keeper.ts';
 import type { LinkState } from './link-state.ts';
 import type { MissingBundles } from './missing.ts';
 import { PAUSED } from './outbox.ts';
@@ -20,6 +21,10 @@ export interface CheckParts {
   readonly limits: CheckLimits;
   /** Directories whose disk is watched: what they are for, and where. */
   readonly disks: readonly (readonly [what: string, path: string])[];
+  /** Undefined where nobody keeps the chunk log. */
+  readonly keeper?: { readonly state: KeeperState | undefined } | undefined;
+  /** Milliseconds that replay is to reach back. */
+  readonly reachMs?: number;
   /** Channels that let CVE databases in. */
   readonly cveChannels: readonly string[];
 }
@@ -64,6 +69,7 @@ export function addChecks(health: Health, parts: CheckParts): void {
     bundlesIn('failed', ledger, 'the importer did not take bundles; /v1/bundles says which and why'),
     redis(queue, ledger),
     linkAlarms(link),
+    ...(parts.keeper === undefined ? [] : [chunkLogReach(parts)]),
   ];
   for (const check of checks) health.add(check);
 }
@@ -288,5 +294,26 @@ const linkAlarms = (link: LinkState): HealthCheck => ({
     return latest === undefined
       ? { status: 'pass', ...seen }
       : { status: 'warn', ...seen, output: `${latest.code}: ${latest.detail}` };
+  },
+});
+
+/** How far back replay reaches. Less than wanted is a reason only once something was taken away: a young log is no fault. */
+const chunkLogReach = ({ keeper, reachMs = 0 }: CheckParts): HealthCheck => ({
+  name: 'chunk-log:reach',
+  check: () => {
+    const state = keeper?.state;
+    const threshold = Math.round(reachMs / 1000);
+    if (state === undefined) return { status: 'pass', threshold };
+    if (state.failure !== undefined)
+      return { status: 'warn', threshold, output: `the chunk log is not kept: ${state.failure}` };
+    if (state.reaches === undefined) return { status: 'pass', threshold };
+    const age = Math.max(0, Math.round((Date.now() - state.reaches) / 1000));
+    const seen = { observedValue: age, observedUnit: 's', threshold };
+    if (age >= threshold || !state.retained) return { status: 'pass', ...seen };
+    return {
+      status: 'warn',
+      ...seen,
+      output: 'replay reaches back less far than wanted; raise chunkLog.totalBytes, or keep headers only',
+    };
   },
 });

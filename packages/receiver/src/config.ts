@@ -16,7 +16,7 @@ import {
 import { ENVELOPE_BYTES } from '@sluice/bundle';
 import { httpConfig } from '@sluice/chassis';
 import type { Digest } from '@sluice/ports';
-import { loadTicketSigner } from '@sluice/trust';
+import { loadSigner, loadTicketSigner } from '@sluice/trust';
 import { channelsConfig, controlConfig, publicKeyFile, redisConfig, storeConfig, trustConfig } from '@sluice/policy';
 
 const ticketsConfig = object('tickets, the only thing meant to go back; without this section there are none', {
@@ -38,6 +38,20 @@ const canaryConfig = object('the bundle that comes again and again, by whose age
   site: optional(string('site at which its digest must be proven; without it those that its receipt has')),
   maxAge: withDefault(duration('it warns beyond this age', { min: 1000 }), '150min'),
 });
+
+const chunkLogConfig = object(
+  'keeping of the chunk log that link writes: compressed, with a signed index; without this section link keeps it alone',
+  {
+    directory: path('chunkLog.directory of link'),
+    keyFile: secretFile('private key that signs the index, PEM', loadSigner),
+    totalBytes: withDefault(
+      bytes('the oldest files go beyond this total; held ones do not count', { min: 1_048_576 }),
+      '16GiB',
+    ),
+    reach: withDefault(duration('warn when replay reaches back less far', { min: 0 }), '7d'),
+    every: withDefault(duration('time between looks for files that link has closed', { min: 100 }), '10s'),
+  },
+);
 
 const receiverFields = object('sluice receiver: verifies, publishes and queues what link gathered', {
   stateDirectory: path('ledger; private'),
@@ -83,6 +97,7 @@ const receiverFields = object('sluice receiver: verifies, publishes and queues w
   ),
   tickets: optional(ticketsConfig),
   canary: optional(canaryConfig),
+  chunkLog: optional(chunkLogConfig),
   linkQuietAfter: withDefault(
     duration('without an authentic heartbeat for this long the link counts as down', { min: 1000 }),
     '10s',

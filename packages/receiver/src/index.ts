@@ -1,3 +1,7 @@
+export { holdName, holdsIn, type Hold } from './chunks/holds.ts';
+export { INDEX_NAME, readIndex } from './chunks/index-file.ts';
+export { ChunkKeeper, type KeeperState } from './chunks/keeper.ts';
+export { type LogVerification, verifyChunkLog } from './chunks/verify.ts';
 export { receiverConfig, type ReceiverConfig } from './config.ts';
 export { Gaps } from './gaps.ts';
 export { hear } from './hear.ts';

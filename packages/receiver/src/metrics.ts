@@ -2,6 +2,7 @@ import type { Metrics } from '@sluice/chassis';
 import { BUNDLE_STATES, type ReceiverLedger } from '@sluice/ledger';
 import { DATAGRAM_CODES, metricLabel } from '@sluice/ports';
 import { addCanaryMetrics, type Canary } from './canary.ts';
+import type { CheckParts } from './checks.ts';
 import type { LinkState } from './link-state.ts';
 import type { MissingBundles } from './missing.ts';
 
@@ -11,6 +12,7 @@ export interface MetricParts {
   readonly channels: readonly string[];
   readonly missing: MissingBundles;
   readonly canary?: Canary | undefined;
+  readonly keeper?: CheckParts['keeper'];
 }
 
 const VERDICTS = ['accepted', 'surplus', ...DATAGRAM_CODES] as const;
@@ -38,8 +40,9 @@ export const LINK_NUMBERS: Readonly<Record<string, readonly [name: string, help:
 };
 
 /** What Prometheus sees of receiver and link. Labels come from closed sets only. */
-export function addMetrics(metrics: Metrics, { ledger, link, channels, missing, canary }: MetricParts): void {
+export function addMetrics(metrics: Metrics, { ledger, link, channels, missing, canary, keeper }: MetricParts): void {
   addCanaryMetrics(metrics, canary);
+  addReach(metrics, keeper);
   metrics.gauge({
     name: 'sluice_bundles',
     help: 'Bundles in the ledger, by state.',
@@ -100,6 +103,18 @@ export function addMetrics(metrics: Metrics, { ledger, link, channels, missing, 
     help: 'Published bundles without a receipt.',
     collect: (gauge) => {
       gauge.set(ledger.outbox().length);
+    },
+  });
+}
+
+function addReach(metrics: Metrics, keeper: CheckParts['keeper']): void {
+  if (keeper === undefined) return;
+  metrics.gauge({
+    name: 'sluice_chunk_log_reach_seconds',
+    help: 'How far back replay reaches without a gap.',
+    collect: (gauge) => {
+      const reaches = keeper.state?.reaches;
+      if (reaches !== undefined) gauge.set(Math.max(0, (Date.now() - reaches) / 1000));
     },
   });
 }

@@ -1,3 +1,4 @@
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   createNotifier,
@@ -46,6 +47,8 @@ import { receiverConfig, type ReceiverConfig } from './config.ts';
 import { Canary } from './canary.ts';
 import { addChecks } from './checks.ts';
 import { type AdminParts, startAdmin } from './admin.ts';
+import { archiveContext, type Context } from './chunks/context.ts';
+import { KeeperThread } from './chunks/thread.ts';
 import { startTickets } from './control.ts';
 import { hear, type HearParts } from './hear.ts';
 import { Histories } from './history.ts';
@@ -106,7 +109,8 @@ export async function runReceiver(configFile: string, command: readonly string[]
   const endKeys = followKeys({ anchors, judge, outbox, link, toLink, pipeline });
   const secondLook = new SecondLook({ ledger, logger, judge, quarantine, pipeline, statementBytes });
   shutdown.add('results', takeResults(queue, outbox));
-  const server = await listenToLink(config, peers, {
+  const { context, keeper } = startKeeping(config, { ledger, logger, shutdown });
+  const server = await listenToLink(config, peers, context, {
     ...{ pipeline, histories, missing, ledger, link, logger, channels: anchors, onHello: endKeys },
     limited: rateLimited(logger, { intervalMs: LASTING_MS }),
     ...counted,
@@ -118,7 +122,7 @@ export async function runReceiver(configFile: string, command: readonly string[]
     clearInterval(timer);
   });
   const parts = {
-    ...{ config, anchors, ledger, link, outbox, queue, pipeline, missing, channels: names },
+    ...{ config, anchors, ledger, link, outbox, queue, pipeline, missing, keeper, channels: names },
     canary: config.canary === undefined ? undefined : new Canary(config.canary, ledger, link),
     ...watched(config),
   };
@@ -239,6 +243,28 @@ function startThread<T extends Thread>(thread: T, does: string, logger: Logger, 
   return thread;
 }
 
+/** What we judge by goes into the ledger's archive; the chunk log, whose files name it, gets its keeper. */
+function startKeeping(
+  config: ReceiverConfig,
+  parts: { readonly ledger: ReceiverLedger; readonly logger: Logger; readonly shutdown: Shutdown },
+): { readonly context: Context; readonly keeper: KeeperThread | undefined } {
+  return { context: archiveContext(config, parts.ledger), keeper: startKeeper(config, parts) };
+}
+
+function startKeeper(
+  { chunkLog }: ReceiverConfig,
+  { ledger, logger, shutdown }: Parameters<typeof startKeeping>[1],
+): KeeperThread | undefined {
+  if (chunkLog === undefined) return undefined;
+  const { directory, keyFile, totalBytes, every } = chunkLog;
+  mkdirSync(directory, { recursive: true, mode: 0o770 });
+  const options = { directory, keyPem: keyFile.text(), totalBytes, everyMs: every };
+  const keeper = new KeeperThread(options, ({ name, digest, under }, head) => {
+    ledger.archive.logClosed(name, { digest, head, ...under });
+  });
+  return startThread(keeper, 'keeps the chunk log', logger, shutdown);
+}
+
 function serveHttp(config: ReceiverConfig, logger: Logger, metrics: Metrics, parts: AnswerParts): Promise<HttpServer> {
   const health = createHealth({ description: 'sluice receiver' });
   addChecks(health, parts);
@@ -261,7 +287,9 @@ function serveHttp(config: ReceiverConfig, logger: Logger, metrics: Metrics, par
 }
 
 /** What checks and answers look at, beside what changes. */
-function watched(config: ReceiverConfig): Pick<AnswerParts, 'limits' | 'disks' | 'cveChannels' | 'quietAfterMs'> {
+function watched(
+  config: ReceiverConfig,
+): Pick<AnswerParts, 'limits' | 'disks' | 'cveChannels' | 'quietAfterMs' | 'reachMs'> {
   const { cveDatabaseAge: cveDatabaseAgeMs, queueAge: queueAgeMs, fecMargin: marginSymbols, diskFree } = config.health;
   return {
     limits: { cveDatabaseAgeMs, queueAgeMs, marginSymbols, diskFree },
@@ -271,6 +299,7 @@ function watched(config: ReceiverConfig): Pick<AnswerParts, 'limits' | 'disks' |
     ],
     cveChannels: config.channels.filter(({ types }) => types.includes('cve-db')).map(({ name }) => name),
     quietAfterMs: config.linkQuietAfter,
+    reachMs: config.chunkLog?.reach ?? 0,
   };
 }
 
@@ -282,6 +311,7 @@ function openImportQueue({ redis: { url, passwordFile } }: ReceiverConfig): Impo
 function listenToLink(
   config: ReceiverConfig,
   peers: Set<LinePeer<ReceiverToLink>>,
+  context: Context,
   parts: HearParts,
 ): Promise<LineServer<ReceiverToLink>> {
   return serveLines<LinkToReceiver, ReceiverToLink>({
@@ -293,6 +323,7 @@ function listenToLink(
     },
     onConnect: (peer) => {
       peers.add(peer);
+      peer.send({ type: 'under', ...context });
       void peer.closed.then(() => peers.delete(peer));
     },
     onMessage: (message) => hear(message, parts),

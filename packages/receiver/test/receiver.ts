@@ -118,8 +118,7 @@ export class Receiver {
       toLink: (message) => {
         this.said.push(message);
         // Settled or forgotten: link removes the file.
-        if (message.type === 'settle' || message.type === 'forget')
-          rmSync(this.#path(message.channel, message.key), { force: true });
+        if ('key' in message) rmSync(this.#path(message.channel, message.key), { force: true });
       },
       onPublished: (bundle) => this.published.push(bundle),
     });
@@ -175,10 +174,10 @@ export class Receiver {
 
   /** What link was told of an object, in order. */
   told(digest: Digest): string[] {
-    const names = (message: ReceiverToLink): boolean => {
-      if (message.type === 'end-keys') return false;
-      return message.type === 'allow' ? message.digests.includes(digest) : message.key.startsWith(hexOf(digest));
-    };
+    const names = (message: ReceiverToLink): boolean =>
+      'key' in message
+        ? message.key.startsWith(hexOf(digest))
+        : message.type === 'allow' && message.digests.includes(digest);
     return this.said.filter(names).map(({ type }) => type);
   }
 

@@ -1,4 +1,4 @@
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import type { Logger, Shutdown } from '@sluice/base';
 import { addRoutes, askerOf, type AskRoutes, HttpProblem, startControl } from '@sluice/chassis';
 import type { SenderLedger } from '@sluice/ledger';
@@ -7,6 +7,8 @@ import type { Intake, ReceptionPlaces, Submission } from '@sluice/sources';
 import { openPeerReader } from '@sluice/trust';
 import type { SenderConfig } from './config.ts';
 import type { LinkKeys } from './link-keys.ts';
+import { exportMedia, type MediaParts } from './media/export.ts';
+import type { MediaWish } from './media/plan.ts';
 import type { PipelineParts } from './pipeline.ts';
 import type { Repairs } from './repairs.ts';
 
@@ -18,17 +20,29 @@ export interface ControlParts {
   readonly pipeline: PipelineParts;
   readonly repairs: Repairs;
   readonly linkKeys: LinkKeys;
+  readonly media: MediaParts;
 }
 
+interface ExportAsked {
+  readonly bundle?: unknown;
+  readonly partBytes?: unknown;
+  readonly spareParts?: unknown;
+  readonly reason?: unknown;
+}
+
+/** Shortest file of an export, and most of them that none is to need: a block of one symbol is sent four times. */
+const PART_LEAST = 65_536;
+const SPARE_MOST = 3;
 const NAME = /^[\w.@+-][\w.@+ -]{0,99}$/;
 
 /**
  * The control socket. `POST /v1/submit?channel=NAME&name=NAME` with a tar of the bundle directory: the caller streams what
- * it can read, the daemon opens no path that it was given. `POST /v1/repair` with `{"ticket": TEXT}`.
+ * it can read, the daemon opens no path that it was given. `POST /v1/repair` with `{"ticket": TEXT}`. `POST /v1/export` with
+ * `{"bundle": NAME, "partBytes": BYTES, "spareParts": NUMBER}`: a line of JSON, then the datagrams for the caller to write.
  */
 export async function startControlSocket(
   config: SenderConfig,
-  { intakes, ledger, linkKeys, logger, shutdown, pipeline, repairs }: ControlParts,
+  { intakes, ledger, linkKeys, logger, shutdown, pipeline, repairs, media }: ControlParts,
 ): Promise<void> {
   const peer = await openPeerReader(config.link.io);
   const control = await startControl({
@@ -48,6 +62,7 @@ export async function startControlSocket(
         },
       );
       addRoutes(app, linkKeyRoutes(linkKeys), peer);
+      addExport(app, peer, media, logger);
       app.post<{ Querystring: { channel?: string; name?: string; reason?: string }; Body: Readable }>(
         '/v1/submit',
         async (request, reply) => {
@@ -99,6 +114,37 @@ const linkKeyRoutes = (linkKeys: LinkKeys): AskRoutes => ({
     answer: ({ channel }, asker) => linkKeys.switch(typeof channel === 'string' ? channel : '', asker),
   },
 });
+
+type Peers = Parameters<typeof askerOf>[1];
+
+/** A bundle as files for a person to carry. */
+function addExport(app: Parameters<typeof addRoutes>[0], peer: Peers, media: MediaParts, logger: Logger): void {
+  app.post<{ Body: ExportAsked }>('/v1/export', async (request, reply) => {
+    const { name, wish } = exportAsked(request.body);
+    const asker = askerOf(request, peer, request.body.reason);
+    const { head, records } = await exportMedia(name, wish, media, asker);
+    logger.info({ bundle: head.bundle, session: head.tsi, parts: head.parts }, 'bundle exported');
+    reply.type('application/octet-stream');
+    return reply.send(Readable.from(stream(head, records)));
+  });
+}
+
+function exportAsked({ bundle, partBytes, spareParts }: ExportAsked): {
+  readonly name: string;
+  readonly wish: MediaWish;
+} {
+  if (typeof bundle !== 'string' || bundle.length > 200) throw new HttpProblem(400, 'bundle is missing.');
+  if (typeof partBytes !== 'number' || !(partBytes >= PART_LEAST && partBytes <= Number.MAX_SAFE_INTEGER))
+    throw new HttpProblem(400, `partBytes is no number of bytes from ${String(PART_LEAST)} on.`);
+  if (typeof spareParts !== 'number' || !Number.isInteger(spareParts) || spareParts < 0 || spareParts > SPARE_MOST)
+    throw new HttpProblem(400, `spareParts is no number from 0 to ${String(SPARE_MOST)}.`);
+  return { name: bundle, wish: { partBytes, spareParts } };
+}
+
+async function* stream(head: object, records: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  yield Buffer.from(`${JSON.stringify(head)}\n`);
+  yield* records;
+}
 
 /** The world failed. What has come whole is kept and tried again: handing it over once more would send it twice. */
 function unavailable(

@@ -1,4 +1,5 @@
 export { senderConfig, type SenderConfig } from './config.ts';
+export type { MediaHead } from './media/export.ts';
 export { Telemetry } from './observe.ts';
 export { sendInput } from './pipeline.ts';
 export { runSender } from './run.ts';

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import {
   createNotifier,
   digestOfConfig,
@@ -42,7 +43,7 @@ export async function runSender(configFile: string): Promise<void> {
   const shutdown = installShutdown({ logger, notifier });
   const configDigest = digestOfConfig(config);
   const telemetry = new Telemetry();
-  const { ledger, transmission, pipeline } = await startSending({
+  const { ledger, transmission, pipeline, missing } = await startSending({
     config,
     logger,
     shutdown,
@@ -52,6 +53,13 @@ export async function runSender(configFile: string): Promise<void> {
   });
   const intakes = await openIntakes(config, pipeline, { ledger, logger, shutdown, telemetry });
   startCanary(config, { intakes, ledger, pipeline, logger, shutdown });
+  const media = {
+    config,
+    ledger,
+    storeRoot: join(config.stateDirectory, 'store'),
+    linkKeys: transmission.linkKeys,
+    missing,
+  };
   await startControlSocket(config, {
     intakes,
     ledger,
@@ -60,6 +68,7 @@ export async function runSender(configFile: string): Promise<void> {
     pipeline,
     repairs: transmission.repairs,
     linkKeys: transmission.linkKeys,
+    media,
   });
   const http = await serveHttp({ config, ledger, telemetry, configDigest }, logger);
   shutdown.add('http', () => http.close());

@@ -25,6 +25,8 @@ export interface Started {
   readonly ledger: SenderLedger;
   readonly transmission: Transmission;
   readonly pipeline: PipelineParts;
+  /** Those of these objects that the staging store no longer has. */
+  readonly missing: IntakeThread['missing'];
 }
 
 export async function startSending(parts: StartParts): Promise<Started> {
@@ -37,6 +39,7 @@ export async function startSending(parts: StartParts): Promise<Started> {
   const storeRoot = join(config.stateDirectory, 'store');
   const store = await openFsStore(storeRoot);
   const intake = intakeOf(storeRoot);
+  const missing: Started['missing'] = (objects) => intake.missing(objects);
   const transmission = new Transmission({
     config,
     ledger,
@@ -45,7 +48,7 @@ export async function startSending(parts: StartParts): Promise<Started> {
     shutdown,
     storeRoot,
     configDigest,
-    missing: (objects) => intake.missing(objects),
+    missing,
   });
   // What the ledger sealed before a crash may not lie in the store yet.
   for (const bundle of ledger.unfinished()) await store.put(bundle.id, bundle.envelope.length, bundle.envelope);
@@ -61,5 +64,5 @@ export async function startSending(parts: StartParts): Promise<Started> {
       transmission.send(bundle as Digest);
     },
   };
-  return { ledger, transmission, pipeline };
+  return { ledger, transmission, pipeline, missing };
 }

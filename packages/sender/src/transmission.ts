@@ -242,7 +242,7 @@ export class Transmission {
   }
 }
 
-function profileOf({ link: { fec } }: SenderConfig): TransmitOptions['profile'] {
+export function profileOf({ link: { fec } }: SenderConfig): TransmitOptions['profile'] {
   if (fec.profile === 'explicit') return { name: 'explicit', maxBlock: fec.maxBlock, repair: fec.repair };
   return fec.profile === 'fast'
     ? { name: 'fast', maxBlock: 64, repair: 8 }

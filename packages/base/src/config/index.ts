@@ -37,4 +37,4 @@ export {
 export type { NumberLimits, TextLimits } from './values.ts';
 export { KEY_FILE_BYTES_MAX, readKeyFile } from './key-file.ts';
 export { Secret, SECRET_BYTES_MAX, secretFile } from './secret.ts';
-export { CONFIG_BYTES_MAX, digestOfConfig, loadConfig, parseConfig } from './load.ts';
+export { CONFIG_BYTES_MAX, digestOfConfig, loadConfig, parseConfig, textOfConfig } from './load.ts';

@@ -63,12 +63,12 @@ const READ_FAULTS: Readonly<Record<string, string>> = {
   ERR_ENCODING_INVALID_ENCODED_DATA: 'this is not UTF-8 text; save it as UTF-8.',
 };
 
-/** Digest of the effective configuration: keys sorted, secrets only as the path they were read from. */
-export function digestOfConfig(effective: unknown): Digest {
-  return `sha256:${createHash('sha256')
-    .update(JSON.stringify(canonical(effective)))
-    .digest('hex')}`;
-}
+/** The effective configuration in its one spelling: keys sorted, secrets only as the path they were read from. */
+export const textOfConfig = (effective: unknown): string => JSON.stringify(canonical(effective));
+
+/** Digest of that text. */
+export const digestOfConfig = (effective: unknown): Digest =>
+  `sha256:${createHash('sha256').update(textOfConfig(effective)).digest('hex')}`;
 
 function canonical(value: unknown): unknown {
   if (value instanceof Secret) return { secret: value.path };

@@ -40,6 +40,12 @@ interface Followed {
   readonly key: LinkKey;
 }
 
+/** A session and the highest sequence number accepted in it. */
+export interface SeenSession {
+  readonly tsi: number;
+  readonly sn: number;
+}
+
 /** A batch with a verdict for each datagram, in order. Valid during the call only. */
 export interface JudgedBatch {
   readonly bytes: Uint8Array;
@@ -81,11 +87,17 @@ export class ReceiveMachine {
   readonly #ended = new Set<number>();
   /** Whose authentic datagram came last that the kernel did not judge. */
   #latest: Followed | undefined;
+  /** The live session that an earlier run followed, and how far. */
+  readonly #seen: SeenSession | undefined;
   /** Verdicts of the present batch that the kernel did not give. */
   #ours: Verdict[] = [];
 
-  /** @param highestLive the highest live TSI ever accepted, 0 for none (PROTOCOL.md S-3). */
-  constructor(parts: ReceiveParts, limits: ReceiveLimits, highestLive: number) {
+  /**
+   * @param highestLive the highest live TSI ever accepted, 0 for none (PROTOCOL.md S-3).
+   * @param seen how far an earlier run followed it: what it saw then is no news now.
+   */
+  constructor(parts: ReceiveParts, limits: ReceiveLimits, highestLive: number, seen?: SeenSession) {
+    this.#seen = seen;
     this.#parts = parts;
     this.#limits = limits;
     const arena = parts.arena ?? Arena.create(plainArenaBytes(limits), true);
@@ -110,6 +122,12 @@ export class ReceiveMachine {
   /** The highest live TSI accepted. */
   get highestLive(): number {
     return this.#highest;
+  }
+
+  /** How far the live session is; undefined before its first datagram. */
+  get seen(): SeenSession | undefined {
+    const session = this.#sessions.get(this.#highest);
+    return session === undefined ? undefined : { tsi: session.tsi, sn: session.window.highest };
   }
 
   /** Bytes held for blocks not yet whole. */
@@ -256,6 +274,8 @@ export class ReceiveMachine {
     if (!authenticator.verify(datagram, TAG_OFFSET)) return 'bad-tag';
     const session = open ?? this.#welcome(tsi, length, now);
     if (typeof session === 'string') return session;
+    // The first of a session that an earlier run followed.
+    if (open === undefined && session.window.has(sn)) return 'replayed';
     session.window.add(sn);
     session.lastSeen = now;
     this.#authentic(key, 1);
@@ -299,6 +319,7 @@ export class ReceiveMachine {
       windowAt,
       windowAt === undefined ? undefined : this.#window(windowAt),
     );
+    if (this.#seen?.tsi === tsi) session.window.beginBehind(this.#seen.sn);
     this.#sessions.set(tsi, session);
     this.#parts.onEvent({ type: 'session', tsi });
     return session;

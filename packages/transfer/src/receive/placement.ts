@@ -76,6 +76,7 @@ export class Placement {
       asid,
       channel: name,
     };
+    this.#parts.onNamed?.(session.tsi, file.toi, info);
     const entry =
       contentType === HEARTBEAT_TYPE ? ({ type: 'heartbeat', info, done: false } as const) : this.#entry(info);
     const forgotten = channel.name(file.toi, entry, this.#limits.tois);

@@ -66,6 +66,8 @@ export interface ReceiveParts {
   readonly sha256: Sha256;
   readonly spool: SpoolPort;
   readonly onEvent: (event: ReceiveEvent) => void;
+  /** Hears which object a TOI of a session stands for, for who looks at single symbols. */
+  readonly onNamed?: (tsi: number, toi: number, info: ObjectInfo) => void;
   /**
    * Where blocks are gathered, with room for `receiveArenaBytes`. Batches that lie in it are judged by the kernel.
    * Without one the machine makes its own, and every datagram is judged one by one.

@@ -44,6 +44,12 @@ export class ReplayWindow {
     return ((this.#bits[bit >>> 5] ?? 0) & (1 << (bit & 31))) !== 0;
   }
 
+  /** Begins behind `sn`: all up to it counts as accepted before, and none of it as missing. */
+  beginBehind(sn: number): void {
+    this.#bits.fill(0xffff_ffff);
+    this.#numbers[HIGHEST] = sn;
+  }
+
   /** Takes `sn`, for which `has` was false. */
   add(sn: number): void {
     if (sn > this.highest) this.#slide(sn);

@@ -58,7 +58,7 @@ export function* blocksOf(
 /** Symbols that one run sends of an object, source and repair. */
 export function symbolsOf(
   { size }: SendObject,
-  { symbolBytes, profile }: SendSettings,
+  { symbolBytes, profile }: Pick<SendSettings, 'symbolBytes' | 'profile'>,
   { blocks, topUp = false }: Selection = {},
 ): number {
   const shape = partition(size, symbolBytes, profile.maxBlock);

@@ -1,0 +1,193 @@
+import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ChunkLog, directoryStorage, readChunkLog } from '@sluice/pcapng';
+import { loadSigner, loadVerifier, makeKeyPair } from '@sluice/trust';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { ChunkKeeper, holdName, INDEX_NAME, verifyChunkLog } from '../src/index.ts';
+
+const { privatePem, publicPem } = makeKeyPair('Ed25519');
+const signer = loadSigner(privatePem);
+const keys = [loadVerifier(publicPem)];
+const START = Date.parse('2026-11-24T08:00:00Z');
+const HOUR = 3_600_000;
+const UNDER = { mode: 'full', link: `sha256:${'1'.repeat(64)}`, policy: `sha256:${'2'.repeat(64)}` };
+
+/** A directory with chunk logs of an hour each, written as link writes them; the last is the one that is open. */
+async function logs(hours: number): Promise<string> {
+  const directory = mkdtempSync(join(tmpdir(), 'sluice-keeper-'));
+  onTestFinished(() => {
+    rmSync(directory, { recursive: true });
+  });
+  let now = START;
+  const clock = { wallMs: () => now, upMs: () => now };
+  const ends = {
+    name: 'link',
+    sourceAddress: '192.0.2.1',
+    sourcePort: 1,
+    destinationAddress: '192.0.2.2',
+    destinationPort: 2,
+  };
+  const log = new ChunkLog(
+    {
+      ...{ mode: 'full', interfaces: [ends], section: { application: 'test', comment: JSON.stringify(UNDER) } },
+      ...{ fileBytes: 2 ** 20, fileAgeMs: HOUR, totalBytes: 2 ** 30, bufferBytes: 2 ** 20, flushMs: 1e6, retryMs: 1 },
+    },
+    directoryStorage(directory),
+    clock,
+  );
+  for (let hour = 0; hour < hours; hour += 1, now += HOUR) {
+    const bytes = new Uint8Array(40_000).fill(hour);
+    const at = { bytes, offsets: [0], lengths: [bytes.length], count: 1 };
+    for (const minute of [0, 30]) {
+      log.append(at, ['accepted'], BigInt(now + minute * 60_000) * 1_000_000n);
+    }
+    await log.flush();
+  }
+  await log.close();
+  return directory;
+}
+
+const kept = (directory: string): string[] =>
+  readdirSync(directory)
+    .filter((name) => name.endsWith('.zst'))
+    .toSorted();
+const plain = (directory: string): string[] =>
+  readdirSync(directory)
+    .filter((name) => name.endsWith('.pcapng'))
+    .toSorted();
+const keeper = (directory: string, totalBytes = 2 ** 30): ChunkKeeper =>
+  new ChunkKeeper({ directory, signer, totalBytes });
+
+describe('the keeper of the chunk log', () => {
+  it('compresses what link has closed, and enters it in the index with times, counts and what it was received under', async () => {
+    const directory = await logs(4);
+    const state = await keeper(directory).round();
+    expect([kept(directory).length, plain(directory).length]).toEqual([3, 1]);
+    expect(state).toMatchObject({ files: 3, reaches: START, retained: false, failure: undefined });
+    const { good, faults, waiting, head } = await verifyChunkLog(directory, keys);
+    expect(faults).toEqual([]);
+    expect(waiting).toEqual(plain(directory));
+    expect(head).toBe(state.head);
+    expect(good.map(({ number, from, to, datagrams, under }) => ({ number, from, to, datagrams, under }))).toEqual(
+      [0, 1, 2].map((hour) => ({
+        ...{
+          number: hour + 1,
+          from: START + hour * HOUR,
+          to: START + hour * HOUR + HOUR / 2,
+          datagrams: 2,
+          under: UNDER,
+        },
+      })),
+    );
+    const payloads: number[] = [];
+    for await (const item of readChunkLog(kept(directory).map((name) => join(directory, name)))) {
+      if (item.kind === 'datagram') payloads.push(item.udp.payload[0] ?? -1);
+    }
+    expect(payloads).toEqual([0, 0, 1, 1, 2, 2]);
+  });
+
+  it('goes on where it was cut off, at each step', async () => {
+    const directory = await logs(4);
+    const [first = ''] = plain(directory);
+    const before = readFileSync(join(directory, first));
+    // Compressed by half; an index line by half; the plain file not taken away.
+    writeFileSync(join(directory, `${first}.zst.new`), before.subarray(0, 100));
+    await keeper(directory).round();
+    writeFileSync(join(directory, first), before);
+    writeFileSync(join(directory, INDEX_NAME), '{"payloadType":"appl', { flag: 'a' });
+    const state = await keeper(directory).round();
+    expect(state.files).toBe(3);
+    expect(readdirSync(directory).filter((name) => name.endsWith('.new'))).toEqual([]);
+    expect(plain(directory)).not.toContain(first);
+    expect(await verifyChunkLog(directory, keys)).toMatchObject({ faults: [], removed: 0 });
+  });
+
+  it('removes the oldest beyond its budget and says so, and leaves alone what is held', async () => {
+    const directory = await logs(7);
+    const { bytes } = await keeper(directory).round();
+    const [from, to] = [START + HOUR, START + HOUR + 1000];
+    const hold = { from: new Date(from).toISOString(), to: new Date(to).toISOString(), reason: 'case 7' };
+    writeFileSync(join(directory, holdName(from, to)), JSON.stringify(hold));
+    const state = await keeper(directory, Math.ceil((bytes / 6) * 2.5)).round();
+    expect(kept(directory).map((name) => Number(/-0*(\d+)\.pcapng/.exec(name)?.[1]))).toEqual([2, 5, 6]);
+    expect(state).toMatchObject({ files: 3, heldFiles: 1, retained: true, reaches: START + 4 * HOUR });
+    expect(await verifyChunkLog(directory, keys)).toMatchObject({ faults: [], removed: 3 });
+    // A hold that nobody can read holds everything.
+    writeFileSync(join(directory, holdName(from, to)), 'from noon on');
+    expect((await keeper(directory, 1).round()).files).toBe(3);
+    rmSync(join(directory, holdName(from, to)));
+    expect((await keeper(directory, 1).round()).files).toBe(0);
+  });
+});
+
+describe('sluice chunklog verify finds', () => {
+  /** What is found once something was done to a directory that was good. */
+  async function afterwards(change: (directory: string, names: readonly string[]) => void): Promise<readonly string[]> {
+    const directory = await logs(5);
+    await keeper(directory).round();
+    expect((await verifyChunkLog(directory, keys)).faults).toEqual([]);
+    change(directory, kept(directory));
+    return (await verifyChunkLog(directory, keys)).faults;
+  }
+  const lines = (directory: string): string[] => readFileSync(join(directory, INDEX_NAME), 'utf8').split(/(?<=\n)/);
+
+  it('a file that was removed', async () => {
+    const faults = await afterwards((directory, [, second = '']) => {
+      rmSync(join(directory, second));
+    });
+    expect(faults).toEqual([
+      expect.stringMatching(/-000002\.pcapng\.zst is in the index and not there: it was removed/),
+    ]);
+  });
+
+  it('a file that was altered by a single bit', async () => {
+    const faults = await afterwards((directory, [, second = '']) => {
+      const bytes = readFileSync(join(directory, second));
+      bytes[50] = (bytes[50] ?? 0) ^ 1;
+      writeFileSync(join(directory, second), bytes);
+    });
+    expect(faults).toEqual([expect.stringMatching(/-000002\.pcapng\.zst is not what the index says: it was altered/)]);
+  });
+
+  it('a file that was added, and one that stands for another', async () => {
+    const faults = await afterwards((directory, [first = '', second = '']) => {
+      renameSync(join(directory, first), join(directory, 'chunks-20261124T080001Z-000001.pcapng.zst'));
+      writeFileSync(
+        join(directory, second),
+        readFileSync(join(directory, 'chunks-20261124T080001Z-000001.pcapng.zst')),
+      );
+    });
+    expect(faults).toHaveLength(3);
+    expect(faults.join('\n')).toMatch(/it was removed[^]*it was altered[^]*it was added/);
+  });
+
+  it('a line of the index that was taken out, with its file', async () => {
+    const faults = await afterwards((directory, [, second = '']) => {
+      rmSync(join(directory, second));
+      writeFileSync(join(directory, INDEX_NAME), lines(directory).toSpliced(1, 1).join(''));
+    });
+    expect(faults.join('\n')).toMatch(/line 2 of the index does not follow the line before/);
+  });
+
+  it('an index that somebody made anew with another key', async () => {
+    const other = loadSigner(makeKeyPair('Ed25519').privatePem);
+    const directory = await logs(3);
+    await new ChunkKeeper({ directory, signer: other, totalBytes: 2 ** 30 }).round();
+    expect((await verifyChunkLog(directory, keys)).faults).toContain(
+      'line 1 of the index is signed by none of the keys given',
+    );
+  });
+});
+
+it('a compressed log that is damaged is read up to there, and says so', async () => {
+  const directory = await logs(3);
+  await keeper(directory).round();
+  const path = join(directory, kept(directory)[0] ?? '');
+  const bytes = readFileSync(path);
+  writeFileSync(path, bytes.subarray(0, bytes.length - 20));
+  const kinds: string[] = [];
+  for await (const item of readChunkLog([path])) kinds.push(item.kind === 'fault' ? item.code : item.kind);
+  expect(kinds.at(-1)).toBe('end');
+  expect(kinds.at(-2)).toMatch(/^(bad-block|truncated)$/);
+});
