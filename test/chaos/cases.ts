@@ -6,6 +6,7 @@ import { io } from './io.ts';
 import { kill } from './kill.ts';
 import { late } from './late.ts';
 import { redis } from './redis.ts';
+import { spoolRot, storeRot } from './rot.ts';
 import { soak } from './soak.ts';
 
 /** In the order in which they run. */
@@ -17,6 +18,8 @@ export const CASES: readonly ChaosCase[] = [
   storeFull,
   chunkLogFull,
   io,
+  spoolRot,
+  storeRot,
   late,
   hostile,
   soak,

@@ -47,6 +47,16 @@ export class SmallDisk implements Disposable {
   }
 }
 
+/** Turns one bit over in a file, as a dying disk would: nobody is told. */
+export function flipBit(path: string, offset: number): void {
+  const file = openSync(path, 'r+');
+  const byte = Buffer.alloc(1);
+  readSync(file, byte, 0, 1, offset);
+  byte[0] = (byte[0] ?? 0) ^ 0x10;
+  writeSync(file, byte, 0, 1, offset);
+  closeSync(file);
+}
+
 /** What a daemon is told of its disk by `io-faults.c`: EIO in reading, writing or syncing what lies below a path. */
 export class IoFaults {
   readonly #control: string;

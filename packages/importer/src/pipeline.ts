@@ -1,6 +1,6 @@
 import type { Receipt, VerifiedTransport } from '@sluice/bundle';
 import type { ImporterLedger } from '@sluice/ledger';
-import type { BlobStore, BundleCode, Digest, ImportCode } from '@sluice/ports';
+import { type BlobStore, type BundleCode, type Digest, type ImportCode, OperationalError } from '@sluice/ports';
 import type { Harbor, Registry, RegistryCode, ReplicationExecution } from '@sluice/registry';
 import { RegistryError } from '@sluice/registry';
 import type { Signer } from '@sluice/trust';
@@ -78,9 +78,9 @@ export async function importBundle(ports: ImportPorts, bundle: Digest): Promise<
   const { artifacts } = release.statement;
   ports.onEvent({ stop: 'statements', channel, sequence, artifacts: artifacts.length });
 
-  const plan = await makePlan(artifacts, ports.store, ports.files !== undefined);
-  if (!plan.ok) return refusal(ports, transport, plan.error);
   try {
+    const plan = await makePlan(artifacts, ports.store, ports.files !== undefined);
+    if (!plan.ok) return await refusal(ports, transport, plan.error);
     const delivery = await deliver(ports, plan.value);
     if (!delivery.ok) return await refusal(ports, transport, delivery.error);
     const still = stillStand(ports.trust, statements.value);
@@ -89,6 +89,9 @@ export async function importBundle(ports: ImportPorts, bundle: Digest): Promise<
     if (plan.value.oci.length > 0) await replicateAll(ports);
     return await imported(ports, transport, delivery.value, superseded);
   } catch (error) {
+    // The receiver looks into it, and has it come again: to wait here would help nobody.
+    if (error instanceof OperationalError && error.code === 'store-missing')
+      return refusal(ports, transport, { code: 'blob-missing', detail: error.message });
     if (!(error instanceof RegistryError) || error.failureClass !== 'fatal') throw error;
     const code = error.code as RegistryCode;
     const receipt = await receiptOf(ports, transport, { result: 'failed', code, artifacts: [] });

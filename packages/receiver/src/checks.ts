@@ -1,5 +1,5 @@
 import { diskCheck, duration, type Health, type HealthCheck } from '@sluice/chassis';
-import type { ReceiverLedger } from '@sluice/ledger';
+import { type ReceiverLedger, STORE_DAMAGED } from '@sluice/ledger';
 import type { ImportQueue } from '@sluice/queue';
 import { type LinkAlarm, terminalText } from '@sluice/ports';
 import { type Canary, canaryCheck } from './canary.ts';
@@ -65,6 +65,7 @@ export function addChecks(health: Health, parts: CheckParts): void {
     queueAge(parts),
     ...(parts.cveChannels.length === 0 ? [] : [cveDatabase(parts)]),
     ...parts.disks.map(([what, path]) => diskCheck(what, path, parts.limits.diskFree)),
+    damaged(ledger),
     bundlesIn('quarantined', ledger, 'bundles were refused; /v1/bundles and the quarantine directory say why'),
     bundlesIn('failed', ledger, 'the importer did not take bundles; /v1/bundles says which and why'),
     redis(queue, ledger),
@@ -272,6 +273,19 @@ const bundlesIn = (state: 'quarantined' | 'failed', ledger: ReceiverLedger, outp
     const count = ledger.count(state);
     const seen = { observedValue: count, observedUnit: 'bundles' };
     return count === 0 ? { status: 'pass', ...seen } : { status: 'warn', ...seen, output };
+  },
+});
+
+/** Bundles of which the store lost something before they were imported. */
+const damaged = (ledger: ReceiverLedger): HealthCheck => ({
+  name: 'store:damaged',
+  check: () => {
+    const bundles = ledger.inState('receiving').filter(({ code }) => code === STORE_DAMAGED);
+    const seen = { observedValue: bundles.length, observedUnit: 'bundles', threshold: 0 };
+    if (bundles.length === 0) return { status: 'pass', ...seen };
+    const named = bundles.slice(0, 5).map(({ channel, sequence }) => `${channel}/${String(sequence)}`);
+    const output = `the store has lost some of ${named.join(', ')}; a later pass or a ticket brings it again. Look at the disk, and at who writes to the store`;
+    return { status: 'warn', ...seen, output };
   },
 });
 

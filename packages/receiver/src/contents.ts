@@ -19,7 +19,7 @@ export type Opened =
   | { readonly type: 'again'; readonly bad: readonly SpooledObject[] };
 
 export interface ContentsParts {
-  readonly store: BlobStore;
+  readonly store: Pick<BlobStore, 'stat' | 'readVerified'>;
   readonly checks: SpoolChecks;
 }
 

@@ -1,5 +1,6 @@
 import type { VerifiedTransport } from '@sluice/bundle';
 import { type BlobStore, type Digest, hostile, type HostileText } from '@sluice/ports';
+import type { CheckedStore } from './checked-store.ts';
 import { PACK_TYPE } from './contents.ts';
 import type { JudgedRelease } from './judge/messages.ts';
 
@@ -8,8 +9,10 @@ export interface OpenBundle {
   readonly transport: VerifiedTransport;
   /** What it brings besides its statements, and is neither in the spool nor in the store. */
   readonly missing: Set<Digest>;
-  /** What the store has of it. */
+  /** What the store has of it. A pack is there when all of its blobs are, which is known of a bundle that was published before. */
   readonly stored: Set<Digest>;
+  /** The store, for a bundle that was published before: it has lost some of it. */
+  checked: CheckedStore | undefined;
   /** True once the store was asked; from then on it is told what comes into it. */
   looked: boolean;
   release: JudgedRelease | undefined;
@@ -67,7 +70,9 @@ export class OpenBundles {
     const digests = objects.map(({ digest }) => digest);
     const missing = new Set(digests.filter((digest) => !there(digest)));
     const stored = new Set<Digest>();
-    const bundle = { transport, missing, stored, looked: false, release: undefined, verifying: false };
+    const bundle: OpenBundle = {
+      ...{ transport, missing, stored, checked: undefined, looked: false, release: undefined, verifying: false },
+    };
     this.#open.set(transport.id, bundle);
     for (const digest of digests) add(this.#listing, digest, bundle);
     add(this.#releasedBy, release.digest, bundle);
@@ -101,6 +106,18 @@ export class OpenBundles {
     for (const { transport, missing, stored } of this) {
       for (const { digest } of transport.statement.objects) if (!stored.has(digest)) missing.add(digest);
     }
+  }
+
+  /** Of this bundle the store has all but what is gone. */
+  mending(bundle: OpenBundle, gone: ReadonlySet<Digest>, there: (digest: Digest) => boolean): void {
+    for (const { digest } of bundle.transport.statement.objects) {
+      if (!gone.has(digest)) haveStored(bundle, digest);
+      else {
+        bundle.stored.delete(digest);
+        if (!there(digest)) bundle.missing.add(digest);
+      }
+    }
+    bundle.looked = true;
   }
 
   /** The store has these now: the bundles, of any channel, that list one of them. */
@@ -147,7 +164,7 @@ export class OpenBundles {
 }
 
 /** Blobs of earlier bundles need not come again; packs are not kept as such. Throws what the store throws, and may be called again. */
-export async function lookInStore(bundle: OpenBundle, store: BlobStore): Promise<void> {
+export async function lookInStore(bundle: OpenBundle, store: Pick<BlobStore, 'stat'>): Promise<void> {
   const blobs = bundle.transport.statement.objects.filter(({ contentType }) => contentType !== PACK_TYPE);
   const waiting = blobs.values();
   const look = async (): Promise<void> => {

@@ -4,6 +4,7 @@ import type { Actor, ReceiverLedger } from '@sluice/ledger';
 import { type Digest, OperationalError, type ReceiverAlarm, type Result } from '@sluice/ports';
 import { bundleOf, type ImportQueue } from '@sluice/queue';
 import { openEnvelope } from '@sluice/trust';
+import { DAMAGE_CODES } from './mend.ts';
 
 /** Setting of the ledger: whether a person holds imports back. */
 export const PAUSED = 'imports-paused';
@@ -25,6 +26,8 @@ export interface OutboxParts {
   readonly senderSeconds?: (channel: string) => number | undefined;
   /** Something that Redis says is not believed: counted and shown. */
   readonly onAlarm: (code: ReceiverAlarm) => void;
+  /** The importer found the store wanting: it must be looked at. */
+  readonly onDoubt: (bundle: Digest) => void;
 }
 
 /**
@@ -96,12 +99,18 @@ export class Outbox {
       return;
     }
     try {
-      this.#take(bundle, receipt);
+      if (!this.#isKnown(bundle, receipt)) this.#take(bundle, receipt);
     } catch (error) {
       // The next look finds the receipt in the queue still.
       if (!(error instanceof OperationalError)) throw error;
       this.#parts.logger.warn({ bundle, code: error.code, err: error }, 'a receipt could not be written down yet');
     }
+  }
+
+  /** The result of an earlier import, which is known: the bundle was published again since. */
+  #isKnown(bundle: Digest, receipt: string): boolean {
+    const known = this.#parts.ledger.receipt(bundle);
+    return known !== undefined && Buffer.from(receipt).equals(known);
   }
 
   async #rounds(): Promise<void> {
@@ -135,10 +144,13 @@ export class Outbox {
     const distrusted = this.#distrusted.get(bundle);
     if (distrusted !== undefined && performance.now() < distrusted.after) return;
     const { state, receipt } = await queue.status(bundle);
-    if (state === 'completed' && receipt !== undefined && this.#take(bundle, receipt)) return;
-    if (state === 'completed') {
+    const isStale = receipt !== undefined && this.#isKnown(bundle, receipt);
+    if (state === 'completed' && receipt !== undefined && !isStale && this.#take(bundle, receipt)) return;
+    if (state === 'completed' && !isStale) {
       const wait = Math.min((distrusted?.wait ?? DISTRUST_FIRST_MS / 2) * 2, DISTRUST_MAX_MS);
       this.#distrusted.set(bundle, { after: performance.now() + wait, wait });
+      // Where not even its statements can be read, there is no receipt. What Redis says is not believed, but looked into.
+      if (receipt?.startsWith('refused ') === true) this.#parts.onDoubt(bundle);
     }
     const wanted = state === 'absent' || state === 'failed' || state === 'completed';
     if (wanted && paused) return;
@@ -183,6 +195,7 @@ export class Outbox {
     if (result === 'imported')
       logger.info({ bundle, channel, sequence, artifacts: full?.artifacts ?? artifacts.length }, 'imported');
     else this.#alarm('import-refused', { bundle, result, code }, 'the importer did not take the bundle');
+    if (result !== 'imported' && DAMAGE_CODES.includes(code)) this.#parts.onDoubt(bundle);
     return true;
   }
 

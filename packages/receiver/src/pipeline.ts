@@ -1,12 +1,12 @@
-import { checkChain, checkVersions, type VerifiedTransport } from '@sluice/bundle';
-import { LASTING_MS, type Logger, rateLimited } from '@sluice/base';
-import { type Digest, ok, type Refusal, type Result } from '@sluice/ports';
+import { checkChain, type VerifiedTransport } from '@sluice/bundle';
+import type { Digest, Refusal } from '@sluice/ports';
 import { Contents, PACK_TYPE } from './contents.ts';
 import { Inventory, type SpooledObject } from './inventory.ts';
 import type { JudgedRelease } from './judge/messages.ts';
+import { Mender } from './mend.ts';
 import { lookInStore, type OpenBundle, OpenBundles, type UnderWay, underWay } from './open-bundles.ts';
 import { storeBundle } from './publish.ts';
-import type { PipelineParts } from './pipeline-parts.ts';
+import { Attempts, type PipelineParts, quarantined, stillHolds } from './pipeline-parts.ts';
 import { liesInSpool } from './spooled.ts';
 import { leaveFor, STATEMENT_TYPE, versionsOf } from './statements.ts';
 import { Turns } from './turns.ts';
@@ -27,18 +27,37 @@ export class ReceiverPipeline {
   readonly #parts: PipelineParts;
   readonly #inventory = new Inventory();
   readonly #open = new OpenBundles();
-  /** Steps that failed and wait for another try, by what they are about: why. */
-  readonly #held = new Map<string, { readonly code: string; readonly detail: string }>();
-  readonly #limited: Logger;
+  readonly #attempts: Attempts;
+  readonly #mender: Mender;
   /** Statements are judged one after the other, bundles too; a large bundle does not hold up statements. */
-  readonly #statements: Turns;
-  readonly #bundles: Turns;
+  readonly #statements = new Turns();
+  readonly #bundles = new Turns();
 
   constructor(parts: PipelineParts) {
     this.#parts = parts;
-    this.#limited = rateLimited(parts.logger, { intervalMs: LASTING_MS });
-    this.#statements = new Turns();
-    this.#bundles = new Turns();
+    this.#attempts = new Attempts(parts.logger);
+    this.#mender = new Mender({
+      ...parts,
+      open: this.#open,
+      spooled: (channel, digest) => this.#spooled(channel, digest),
+      allow: (transport) => {
+        this.#allow(transport);
+      },
+      proceed: (bundle) => {
+        this.#proceed(bundle);
+      },
+    });
+  }
+
+  /** Goes on with what a former run left. */
+  resume(): void {
+    for (const id of this.#mender.unsettled()) void this.doubt(id);
+  }
+
+  /** A published bundle may have lost something in the store: all that it needs is hashed, and what does not hold comes again. */
+  async doubt(id: Digest): Promise<void> {
+    const done = await this.#bundles.take(() => this.#attempts.run(id, () => this.#mender.examine(id)));
+    if (!done) setTimeout(() => void this.doubt(id), RETRY_MS).unref();
   }
 
   /** Bundles under way. */
@@ -48,7 +67,7 @@ export class ReceiverPipeline {
 
   /** What cannot go on for want of disk or store, and why. */
   get held(): readonly { readonly code: string; readonly detail: string }[] {
-    return [...this.#held.values()];
+    return [...this.#attempts.held.values()];
   }
 
   /** Link connected anew: what it has, it says again. A link that was started anew knows of no leave that was given. */
@@ -56,6 +75,7 @@ export class ReceiverPipeline {
     this.#inventory.clear();
     this.#open.allWent();
     for (const bundle of this.#open) if (bundle.release !== undefined) this.#allow(bundle.transport);
+    this.#mender.linkConnected();
   }
 
   /** A whole object lies in the spool. */
@@ -87,7 +107,7 @@ export class ReceiverPipeline {
 
   /** Link names a whole object once: where the world fails, asking again is ours. */
   async #judge(object: SpooledObject): Promise<void> {
-    const done = await this.#statements.take(() => this.#tried(object, () => this.#statement(object)));
+    const done = await this.#statements.take(() => this.#attempts.run(object, () => this.#statement(object)));
     if (done) return;
     const timer = setTimeout(() => {
       if (this.#inventory.get(object.channel, object.digest) === object) void this.#judge(object);
@@ -110,7 +130,7 @@ export class ReceiverPipeline {
     }
     if (object.size > statementBytes) {
       const refusal = { code: 'statement-too-large', detail: `${String(object.size)} bytes` } as const;
-      await this.#refuse(digest, channel, refusal, []);
+      await quarantined(this.#parts, { id: digest, channel }, refusal, []);
       this.#settle(object);
       return;
     }
@@ -124,7 +144,7 @@ export class ReceiverPipeline {
     } else if (known !== undefined) this.#settle(object);
     // A release waits for the transport statement that names it.
     else if (judged.type === 'refused') {
-      await this.#refuse(digest, channel, judged.refusal, [object]);
+      await quarantined(this.#parts, { id: digest, channel }, judged.refusal, [object]);
       this.#settle(object);
     }
   }
@@ -135,7 +155,7 @@ export class ReceiverPipeline {
     const { channel, sequence, bytes, seconds } = statement;
     const chain = checkChain(transport, { takenBy: (number) => ledger.takenBy(channel, number) });
     if (!chain.ok) {
-      await this.#refuse(id, channel, chain.error, [object]);
+      await quarantined(this.#parts, { id, channel }, chain.error, [object]);
       this.#close(transport);
       return;
     }
@@ -149,7 +169,9 @@ export class ReceiverPipeline {
     const { digest } = statement.release;
     // An earlier bundle may have brought the same release: link must take it again.
     if (!this.#spooled(channel, digest)) this.#parts.toLink({ type: 'allow', channel, digests: [digest] });
-    await this.#release(this.#open.take(transport, (each) => this.#spooled(channel, each)));
+    const bundle = this.#open.take(transport, (each) => this.#spooled(channel, each));
+    bundle.checked ??= this.#mender.came(id);
+    await this.#release(bundle);
   }
 
   /** The release statement of a bundle, once it is there: policy, and leave for the blobs to come in. */
@@ -181,12 +203,12 @@ export class ReceiverPipeline {
       return;
     }
     if (judged.type !== 'release') throw new Error('a release was judged as something else');
-    const still = this.#stillHolds(bundle.transport, judged.release);
-    if (still.ok) this.#released(bundle, judged.release);
+    const still = stillHolds(this.#parts, bundle, judged.release);
+    if (still.ok) await this.#released(bundle, judged.release);
     else await this.#refuseBundle(bundle.transport, still.error);
   }
 
-  #released(bundle: OpenBundle, release: JudgedRelease): void {
+  async #released(bundle: OpenBundle, release: JudgedRelease): Promise<void> {
     const { id, statement } = bundle.transport;
     const { channel } = statement;
     bundle.release = release;
@@ -196,7 +218,8 @@ export class ReceiverPipeline {
       { bundle: id, channel, sequence, name, artifacts, signers: signers.length },
       'release statement holds',
     );
-    this.#allow(bundle.transport);
+    if (bundle.checked === undefined) this.#allow(bundle.transport);
+    else await this.#mender.mend(bundle);
     for (const { digest } of statement.objects) {
       const there = this.#inventory.get(channel, digest);
       if (there !== undefined) this.#prepare(there);
@@ -219,21 +242,11 @@ export class ReceiverPipeline {
     return this.#inventory.get(channel, digest) !== undefined;
   }
 
-  /** What held when the release was judged and may hold no more: its signatures, and that nothing newer came meanwhile. */
-  #stillHolds({ signer, statement }: VerifiedTransport, release: JudgedRelease): Result<undefined> {
-    const { ledger, stands } = this.#parts;
-    const { channel, sequence } = statement;
-    const standing = stands?.(channel, { sequence, signer, approvers: release.signers }) ?? ok(undefined);
-    if (!standing.ok) return standing;
-    const versionOf = (type: string, target: string) => ledger.versionOf(channel, type, target);
-    return checkVersions({ artifacts: release.versions }, { versionOf });
-  }
-
   /** Other keys count: what is under way and does not hold any more is refused. */
   async lookAgain(): Promise<void> {
-    for (const { transport, release } of [...this.#open]) {
-      const still = release === undefined ? undefined : this.#stillHolds(transport, release);
-      if (still?.ok === false) await this.#refuseBundle(transport, still.error);
+    for (const bundle of [...this.#open]) {
+      const still = bundle.release === undefined ? undefined : stillHolds(this.#parts, bundle, bundle.release);
+      if (still?.ok === false) await this.#refuseBundle(bundle.transport, still.error);
     }
   }
 
@@ -242,7 +255,8 @@ export class ReceiverPipeline {
     const { channel, release: named } = transport.statement;
     this.#parts.toLink({ type: 'allow', channel, digests: [transport.id, named.digest] });
     const bundle = this.#open.take(transport, (each) => this.#spooled(channel, each));
-    if (release !== undefined && bundle.release === undefined) this.#released(bundle, release);
+    bundle.checked ??= this.#mender.came(transport.id);
+    if (release !== undefined && bundle.release === undefined) await this.#released(bundle, release);
     else await this.#release(bundle);
   }
 
@@ -259,7 +273,7 @@ export class ReceiverPipeline {
     void this.#bundles.take(async () => {
       // What comes from here on may be what was missing: it asks anew.
       bundle.verifying = false;
-      const done = await this.#tried(bundle.transport.id, () => this.#verifyAndPublish(bundle));
+      const done = await this.#attempts.run(bundle.transport.id, () => this.#verifyAndPublish(bundle));
       if (!done)
         setTimeout(() => {
           this.#proceed(bundle);
@@ -267,26 +281,10 @@ export class ReceiverPipeline {
     });
   }
 
-  /** Runs a step; where the world fails (store, disk) it says so, and the step is tried again later. */
-  async #tried(about: SpooledObject | Digest, step: () => Promise<void>): Promise<boolean> {
-    const what = typeof about === 'string' ? about : `${about.channel}/${about.digest}`;
-    try {
-      await step();
-      this.#held.delete(what);
-      return true;
-    } catch (error) {
-      const { code, message } = error as Partial<NodeJS.ErrnoException>;
-      if (typeof code !== 'string') throw error;
-      this.#held.set(what, { code, detail: message ?? '' });
-      const name = typeof about === 'string' ? { bundle: about } : { object: about.digest, channel: about.channel };
-      this.#limited.error({ ...name, code, err: error }, `a step failed and is tried again (${code})`);
-      return false;
-    }
-  }
-
   async #verifyAndPublish(bundle: OpenBundle): Promise<void> {
-    const { store, checks, gates, logger, ledger, canary } = this.#parts;
-    const { transport, release } = bundle;
+    const { checks, gates, logger, ledger, canary } = this.#parts;
+    const { transport, release, stored } = bundle;
+    const store = bundle.checked ?? this.#parts.store;
     if (release === undefined || !this.#open.has(transport.id)) return;
     const { channel, sequence, objects } = transport.statement;
     const before = ledger.publishedAs(channel, release.digest);
@@ -297,7 +295,9 @@ export class ReceiverPipeline {
     }
     if (!bundle.looked) await lookInStore(bundle, store);
     if (bundle.missing.size > 0) return;
-    const opened = await Contents.open(objects, (digest) => this.#inventory.get(channel, digest), { store, checks });
+    // Packs are not kept as such, but for those of a bundle that was published before.
+    const wanted = objects.filter(({ digest, contentType }) => contentType !== PACK_TYPE || !stored.has(digest));
+    const opened = await Contents.open(wanted, (digest) => this.#inventory.get(channel, digest), { store, checks });
     if (!opened.ok) {
       await this.#refuseBundle(transport, opened.error);
       return;
@@ -308,14 +308,17 @@ export class ReceiverPipeline {
     }
     const verified = await verifyBundle(transport, release, opened.value.contents, { store, gates });
     if (!verified.ok) {
+      // A manifest that came again may name more that is damaged.
+      const { contents } = opened.value;
+      if (verified.error.code === 'blob-missing' && (await this.#mender.mend(bundle, contents))) return;
       await this.#refuseBundle(transport, verified.error);
       return;
     }
-    let still = this.#stillHolds(transport, release);
+    let still = stillHolds(this.#parts, bundle, release);
     if (still.ok) {
       logger.info({ bundle: transport.id, channel, sequence, blobs: verified.value.blobs }, 'verified');
-      await storeBundle(verified.value, store);
-      still = this.#stillHolds(transport, release);
+      await storeBundle(verified.value, this.#parts.store);
+      still = stillHolds(this.#parts, bundle, release);
     }
     if (still.ok) this.#record(verified.value);
     else await this.#refuseBundle(transport, still.error);
@@ -346,22 +349,9 @@ export class ReceiverPipeline {
     if (!this.#open.has(id)) return;
     const wanted = [id, statement.release.digest];
     const statements = wanted.map((digest) => this.#inventory.get(statement.channel, digest));
-    await this.#refuse(
-      id,
-      statement.channel,
-      refusal,
-      statements.filter((object) => object !== undefined),
-    );
+    const spooled = statements.filter((object) => object !== undefined);
+    await quarantined(this.#parts, { id, channel: statement.channel }, refusal, spooled);
     this.#close(transport);
-  }
-
-  /** Into quarantine: the statements with the reason; of the rest nothing is kept. */
-  async #refuse(id: Digest, channel: string, refusal: Refusal, statements: readonly SpooledObject[]): Promise<void> {
-    const { ledger, logger, quarantine } = this.#parts;
-    const small = statements.filter(({ size }) => size <= this.#parts.statementBytes);
-    await quarantine.keep(id, channel, refusal, small);
-    ledger.quarantine({ id, channel }, refusal.code, refusal.detail);
-    logger.error({ bundle: id, channel, code: refusal.code, detail: refusal.detail }, 'quarantined');
   }
 
   /** The bundle is over: link may forget its objects. */

@@ -86,7 +86,10 @@ export async function runReceiver(configFile: string, command: readonly string[]
   shutdown.add('queue', () => queue.close());
   const link = new LinkState();
   const senderSeconds = (channel: string): number | undefined => link.senderSeconds(channel);
-  const outbox = openOutbox(config, { ledger, queue, logger, anchors, ...counted, senderSeconds });
+  const outbox = openOutbox(config, {
+    ...{ ledger, queue, logger, anchors, ...counted, senderSeconds },
+    onDoubt: (bundle) => void pipeline.doubt(bundle),
+  });
   const peers = new Set<LinePeer<ReceiverToLink>>();
   const toLink = (message: ReceiverToLink): void => {
     for (const peer of peers) peer.send(message);
@@ -101,7 +104,7 @@ export async function runReceiver(configFile: string, command: readonly string[]
     checks: startThread(new SpoolChecks(), 'hashes the spool', logger, shutdown),
     ...{ judge, ledger, logger, channels: anchors, quarantine, statementBytes, toLink },
     stands: (channel, signed) => anchors.stands(channel, signed),
-    gates: config.gates.map(({ name, command: words, timeout }) => ({ name, command: words, timeoutMs: timeout })),
+    gates: gatesOf(config),
     canary: config.canary,
     onPublished: () => void outbox.reconcile(),
   });
@@ -117,10 +120,7 @@ export async function runReceiver(configFile: string, command: readonly string[]
   });
   shutdown.add('link socket', () => server.close());
   await startSupervisor(config, command, logger, shutdown);
-  const timer = setInterval(() => void outbox.reconcile(), RECONCILE_MS);
-  shutdown.add('reconciler', () => {
-    clearInterval(timer);
-  });
+  startReconciler(outbox, shutdown);
   const parts = {
     ...{ config, anchors, ledger, link, outbox, queue, pipeline, missing, keeper, channels: names },
     canary: config.canary === undefined ? undefined : new Canary(config.canary, ledger, link),
@@ -136,6 +136,7 @@ export async function runReceiver(configFile: string, command: readonly string[]
   notifier.status(`listening, status at ${http.origin}/v1/status`);
   logger.info({ http: http.origin, channels: names }, 'receiver ready');
   await secondLook.resume();
+  pipeline.resume();
   await outbox.reconcile();
 }
 
@@ -163,6 +164,16 @@ function countersOf(metrics: Metrics): Required<Pick<HearParts, 'onMargin'>> & {
     },
   };
 }
+
+function startReconciler(outbox: Outbox, shutdown: Shutdown): void {
+  const timer = setInterval(() => void outbox.reconcile(), RECONCILE_MS);
+  shutdown.add('reconciler', () => {
+    clearInterval(timer);
+  });
+}
+
+const gatesOf = ({ gates }: ReceiverConfig) =>
+  gates.map(({ name, command, timeout }) => ({ name, command, timeoutMs: timeout }));
 
 /** Gives its own undoing. */
 const takeResults = (queue: ImportQueue, outbox: Outbox): (() => void) =>
@@ -218,6 +229,7 @@ function openOutbox(
     readonly logger: Logger;
     readonly anchors: Anchors;
     readonly onAlarm: (code: ReceiverAlarm) => void;
+    readonly onDoubt: (bundle: Digest) => void;
     readonly senderSeconds: (channel: string) => number | undefined;
   },
 ): Outbox {

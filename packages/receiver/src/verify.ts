@@ -9,6 +9,8 @@ import { plainArtifacts } from './judge/plain.ts';
 /** Artifacts looked at before others get their turn. */
 const TURN = 2000;
 
+type StoredBlobs = Pick<BlobStore, 'stat' | 'readVerified'>;
+
 declare const verified: unique symbol;
 
 /** A bundle all of which holds: statements, policy, every digest, every closure, every gate. Only `verifyBundle` makes one. */
@@ -24,7 +26,7 @@ export interface VerifiedBundle {
 
 export interface VerifyBundleParts {
   /** Blobs of earlier bundles need not come again. */
-  readonly store: BlobStore;
+  readonly store: StoredBlobs;
   readonly gates: readonly Gate[];
 }
 
@@ -68,7 +70,7 @@ async function present(
   size: number,
   name: string,
   contents: Contents,
-  store: BlobStore,
+  store: StoredBlobs,
 ): Promise<Result<undefined>> {
   const there = contents.places.get(digest)?.size ?? (await store.stat(digest));
   if (there === size) return ok(undefined);
@@ -88,7 +90,7 @@ function builtAt(root: Closure['root']): number | undefined {
 }
 
 /** The artifact's blobs, all of them there with their sizes. */
-async function closure(artifact: OciArtifact, contents: Contents, store: BlobStore): Promise<Result<Sized>> {
+async function closure(artifact: OciArtifact, contents: Contents, store: StoredBlobs): Promise<Result<Sized>> {
   const { digest, size, total, mediaType, name } = artifact;
   const read = async (wanted: Digest, wantedSize: number): Promise<Result<Uint8Array>> => {
     const there = await present(wanted, wantedSize, name, contents, store);

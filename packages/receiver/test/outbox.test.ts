@@ -50,6 +50,7 @@ class World {
   readonly ledger: ReceiverLedger;
   readonly queue: ImportQueue;
   readonly alarms: ReceiverAlarm[] = [];
+  readonly doubted: Digest[] = [];
   readonly #port: number;
   #redis: RedisServer;
   outbox: Outbox;
@@ -88,6 +89,7 @@ class World {
       logger,
       importers: [loadVerifier(importer.publicPem)],
       onAlarm: (code) => this.alarms.push(code),
+      onDoubt: (bundle) => this.doubted.push(bundle),
       ...over,
     });
     return this.outbox;
@@ -334,6 +336,33 @@ describe.skipIf(absent !== undefined)(
       expect(world.ledger.bundle(two)).toMatchObject({ state: 'failed', code: 'registry-refused' });
       expect(world.alarms).toEqual(['import-refused', 'import-refused']);
       expect(world.ledger.outbox()).toEqual([]);
+      // What lies in the store may not be what it was.
+      expect(world.doubted).toEqual([one]);
+    });
+
+    it('a bundle that was published again is imported again, whatever Redis has of the first time', async () => {
+      const world = await World.create(1);
+      await world.outbox.reconcile();
+      const first = receiptOf(one, { result: 'refused', code: 'digest-mismatch' });
+      await world.work(() => first, [one]);
+      await world.outbox.reconcile();
+      world.ledger.keeping.reopen(one, 'lost', {});
+      world.ledger.publish(one, 'b', [], {});
+      world.outbox.completed(jobIdOf(one), first);
+      expect(world.state(one)).toBe('published');
+      await world.outbox.reconcile();
+      expect([world.state(one), await world.states(one)]).toEqual(['queued', ['waiting']]);
+      await world.work(receiptOf, [one]);
+      await world.outbox.reconcile();
+      expect(world.state(one)).toBe('imported');
+    });
+
+    it('has the store looked at when an importer cannot even read the statements', async () => {
+      const world = await World.create(1);
+      await world.outbox.reconcile();
+      await world.work(() => 'refused statement-missing', [one]);
+      await world.outbox.reconcile();
+      expect(world.doubted).toEqual([one]);
     });
 
     it('what Redis tells of bundles that are not ours, or are over, changes nothing', async () => {

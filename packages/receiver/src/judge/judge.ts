@@ -71,10 +71,12 @@ export class Judge {
     await this.#worker.terminate();
   }
 
-  #ask({ channel, path, digest, size }: JudgedFile, limit: number, transport?: VerifiedTransport): Promise<Judged> {
+  #ask({ channel, ...file }: JudgedFile, limit: number, transport?: VerifiedTransport): Promise<Judged> {
     this.#last += 1;
     const call = this.#last;
-    const message: ToJudge = { call, channel, file: { path, digest, size }, limit, transport: transport?.statement };
+    const { path, digest, size, bytes } = file;
+    const there = bytes === undefined ? { path, digest, size } : { path, digest, size, bytes };
+    const message: ToJudge = { call, channel, file: there, limit, transport: transport?.statement };
     return new Promise((resolve, reject) => {
       this.#waiting.set(call, { resolve, reject });
       this.#worker.postMessage(message);

@@ -11,6 +11,8 @@ export interface StatementFile {
   readonly path: string;
   readonly digest: Digest;
   readonly size: number;
+  /** Its bytes, where it lies in no file. */
+  readonly bytes?: Uint8Array;
 }
 
 /** Other policies and keys count from here on. */

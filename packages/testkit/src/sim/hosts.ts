@@ -6,6 +6,7 @@ import { ImporterLedger, ReceiverLedger } from '@sluice/ledger';
 import { Announcer, LinkPipeline, SessionFile } from '@sluice/link';
 import { ChunkLog, type LogStorage } from '@sluice/pcapng';
 import {
+  type Digest,
   LINK_PROTOCOL,
   type LinkToReceiver,
   parseLinkMessage,
@@ -207,7 +208,8 @@ export async function runSimulatedReceiver({ settings, wire, redis, say }: Surro
   const store = await openFsStore('/isolated/store', 'receiver');
   const queue = new SimulatedQueue(redis);
   const importers = [KEYS.importer.verifier];
-  const outbox = new Outbox({ ledger, queue, logger, importers, onAlarm: () => undefined });
+  const onDoubt = (bundle: Digest): void => void pipeline.doubt(bundle);
+  const outbox = new Outbox({ ledger, queue, logger, importers, onAlarm: () => undefined, onDoubt });
   const link = new LinkState();
   const peers = new Set<(message: ReceiverToLink) => boolean>();
   const toLink = (message: ReceiverToLink): void => {
@@ -222,6 +224,7 @@ export async function runSimulatedReceiver({ settings, wire, redis, say }: Surro
     toLink,
     onPublished: () => void outbox.reconcile(),
   });
+  pipeline.resume();
   queue.onResult((result) => {
     if (result.outcome === 'completed') outbox.completed(result.bundle, result.receipt);
     else void outbox.reconcile();
