@@ -48,8 +48,8 @@ const real = {
 /** Milliseconds of the real clock, for how long a run takes. */
 export const realMs = (): number => real.performanceNow();
 
-/** Lets every promise that can settle do so. */
-const drain = (): Promise<void> => new Promise((resolve) => real.setImmediate(resolve));
+/** Lets every promise that can settle do so, and what was put off by `nextTick` run: what Node does after each callback. */
+const settle = Reflect.get(process, '_tickCallback') as () => void;
 
 /**
  * The one loop in which a world runs: events in the order of their virtual time, and after each all promises that it
@@ -90,22 +90,34 @@ export class Kernel {
   }
 
   /** Runs until nothing is left to do, `until` is reached or `done` says so. */
-  async run(until: number, done: () => boolean = () => false): Promise<void> {
-    const leave = enter(this);
-    try {
-      for (let next = this.#pop(until); next !== undefined && !done(); next = this.#pop(until)) {
-        this.now = next.at;
-        if (next.cancelled || next.process?.alive === false) continue;
-        this.events += 1;
-        this.current = next.process;
-        this.#step(next);
-        await drain();
-        this.current = undefined;
-      }
-      this.now = Math.max(this.now, Math.min(until, this.#heap[0]?.at ?? until));
-    } finally {
-      leave();
+  run(until: number, done: () => boolean = () => false): Promise<void> {
+    // Outside of any promise: one that runs would keep the others from being settled.
+    return new Promise((resolve, reject) => {
+      real.setImmediate(() => {
+        const leave = enter(this);
+        try {
+          this.#loop(until, done);
+          resolve();
+        } catch (error) {
+          reject(error instanceof Error ? error : new Error(String(error)));
+        } finally {
+          leave();
+        }
+      });
+    });
+  }
+
+  #loop(until: number, done: () => boolean): void {
+    for (let next = this.#pop(until); next !== undefined && !done(); next = this.#pop(until)) {
+      this.now = next.at;
+      if (next.cancelled || next.process?.alive === false) continue;
+      this.events += 1;
+      this.current = next.process;
+      this.#step(next.run);
+      while (!this.#step(settle));
+      this.current = undefined;
     }
+    this.now = Math.max(this.now, Math.min(until, this.#heap[0]?.at ?? until));
   }
 
   /** What is left of the present event, and what it settles, is the process's. */
@@ -118,11 +130,14 @@ export class Kernel {
     if (!(error instanceof Crash)) this.onMistake(this.current, error);
   }
 
-  #step({ run }: Event): void {
+  /** False where it threw what nobody caught. */
+  #step(run: () => void): boolean {
     try {
       run();
+      return true;
     } catch (error) {
       this.uncaught(error);
+      return false;
     }
   }
 

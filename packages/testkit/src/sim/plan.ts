@@ -31,6 +31,8 @@ export interface Plan {
   readonly strike: number;
   /** How much likelier it is in link, which calls the disk more often than all others. */
   readonly strikeLink: number;
+  /** Probability that a commit of a ledger is the last of its process: there are few of them. */
+  readonly strikeCommit: number;
   /** Share of the strikes that cost the whole machine its power. */
   readonly power: number;
   readonly tears: boolean;
@@ -178,6 +180,7 @@ export function makePlan(seed: number): Plan {
     tickets: { at: draw.maybe(3, () => draw.moment()), alone: restore === undefined && random.chance(0.3) },
     restore,
     refusals: draw.maybe(2, () => draw.window(2 * S), 0.5),
+    strikeCommit: draw.has(0.7) ? draw.between(0.01, 0.2) : 0,
   };
 }
 

@@ -67,8 +67,9 @@ export const PLANTS: readonly Plant[] = [
   {
     name: 'resume-bitmap-ahead-of-data',
     file: 'link/src/spool-writer.ts',
-    sound: 'if (other === entry) map[sbn >>> 3] = (map[sbn >>> 3] ?? 0) & ~(1 << (sbn & 7));',
-    broken: 'if (other !== entry) map[sbn >>> 3] = (map[sbn >>> 3] ?? 0) & ~(1 << (sbn & 7));',
+    sound: `      await file.sync();
+      if (this.#isWhole(entry))`,
+    broken: '      if (this.#isWhole(entry))',
   },
   {
     name: 'budget-not-released',

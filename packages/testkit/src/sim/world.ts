@@ -100,14 +100,14 @@ export class World {
     const machine = (name: 'staging' | 'isolated'): Machine => ({ name, drift: plan.drift[name], wallMs: WALL_2026 });
     this.machines = { staging: machine('staging'), isolated: machine('isolated') };
     this.mounts = new Mounts({
-      strikes: (process) => this.#strikes(process),
+      strikes: (process) => this.#strikes(process, plan.strike * (process.name === 'link' ? plan.strikeLink : 1)),
       strike: (process) => this.#strike(process),
       latencyNs: (sync) => this.#latency(sync),
       named: (path, node) => this.checker.named(path, node),
     });
     this.databases = new Databases({
       fault: () => this.#databaseFault(),
-      strikes: (process) => this.#strikes(process),
+      strikes: (process) => this.#strikes(process, plan.strikeCommit),
       strike: (process) => this.#strike(process),
     });
     this.fibre = new Fibre(this.kernel, this.checker);
@@ -267,12 +267,8 @@ export class World {
     });
   }
 
-  #strikes(process: Process): boolean {
-    return (
-      !this.calm &&
-      process.alive &&
-      this.kernel.random.chance(this.plan.strike * (process.name === 'link' ? this.plan.strikeLink : 1))
-    );
+  #strikes(process: Process, chance: number): boolean {
+    return !this.calm && process.alive && this.kernel.random.chance(chance);
   }
 
   #strike(process: Process): void {
