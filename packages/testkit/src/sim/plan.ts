@@ -191,7 +191,8 @@ function restoreOf(draw: Draw, troubleNs: number): NonNullable<Plan['restore']> 
 
 function settingsOf(draw: Draw): Settings {
   const { random } = draw;
-  const maxBlock = 4 + random.below(40);
+  // Short blocks as often as long ones: with them even small objects have several, and a map.
+  const maxBlock = random.chance(0.5) ? 2 + random.below(6) : 4 + random.below(40);
   return {
     channels: random.chance(0.5) ? ['prod'] : ['prod', 'lab'],
     symbolBytes: draw.pick([256, 384, 512]),
