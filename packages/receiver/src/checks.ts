@@ -320,14 +320,14 @@ const chunkLogReach = ({ keeper, reachMs = 0 }: CheckParts): HealthCheck => ({
     if (state === undefined) return { status: 'pass', threshold };
     if (state.failure !== undefined)
       return { status: 'warn', threshold, output: `the chunk log is not kept: ${state.failure}` };
-    if (state.reaches === undefined) return { status: 'pass', threshold };
-    const age = Math.max(0, Math.round((Date.now() - state.reaches) / 1000));
+    if (state.reaches === undefined && !state.retained) return { status: 'pass', threshold };
+    const age = Math.max(0, Math.round((Date.now() - (state.reaches ?? Date.now())) / 1000));
     const seen = { observedValue: age, observedUnit: 's', threshold };
     if (age >= threshold || !state.retained) return { status: 'pass', ...seen };
     return {
       status: 'warn',
       ...seen,
-      output: 'replay reaches back less far than wanted; raise chunkLog.totalBytes, or keep headers only',
+      output: 'replay reaches back less far than chunkLog.reach says; raise chunkLog.totalBytes, or keep headers only',
     };
   },
 });

@@ -1,4 +1,3 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   createNotifier,
@@ -269,7 +268,6 @@ function startKeeper(
 ): KeeperThread | undefined {
   if (chunkLog === undefined) return undefined;
   const { directory, keyFile, totalBytes, every } = chunkLog;
-  mkdirSync(directory, { recursive: true, mode: 0o770 });
   const options = { directory, keyPem: keyFile.text(), totalBytes, everyMs: every };
   const keeper = new KeeperThread(options, ({ name, digest, under }, head) => {
     ledger.archive.logClosed(name, { digest, head, ...under });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { ChunkLog, directoryStorage, readChunkLog } from '@sluice/pcapng';
 import { loadSigner, loadVerifier, makeKeyPair } from '@sluice/trust';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { KeeperThread } from '../src/chunks/thread.ts';
 import { ChunkKeeper, holdName, INDEX_NAME, verifyChunkLog } from '../src/index.ts';
 
 const { privatePem, publicPem } = makeKeyPair('Ed25519');
@@ -121,6 +122,37 @@ describe('the keeper of the chunk log', () => {
   });
 });
 
+describe('the thread that keeps the chunk log', () => {
+  const states = async (directory: string): Promise<KeeperThread> => {
+    const thread = new KeeperThread({ directory, keyPem: privatePem, totalBytes: 1, everyMs: 20 }, () => undefined);
+    onTestFinished(() => thread.stop());
+    await expect.poll(() => thread.state).toBeDefined();
+    return thread;
+  };
+
+  it('says that it cannot, where its directory cannot be had, and goes on once it can', async () => {
+    const directory = await logs(2);
+    const place = join(directory, 'file');
+    writeFileSync(place, '');
+    const thread = await states(join(place, 'chunks'));
+    expect(thread.state?.failure).toMatch(/ENOTDIR|EEXIST/);
+    rmSync(place);
+    await expect.poll(() => thread.state).toMatchObject({ failure: undefined, files: 0 });
+  });
+
+  it('tells a log that is young from one of which something is gone', async () => {
+    const young = await states(await logs(1));
+    expect(young.state).toMatchObject({ reaches: undefined, retained: false });
+    const cut = await states(await logs(3));
+    await expect.poll(() => cut.state).toMatchObject({ reaches: undefined, retained: true, files: 0 });
+    // What link took away itself, before it could be entered, counts too.
+    const directory = await logs(4);
+    rmSync(join(directory, plain(directory)[0] ?? ''));
+    const state = await keeper(directory).round();
+    expect(state).toMatchObject({ reaches: START + HOUR, retained: true });
+  });
+});
+
 describe('sluice chunklog verify finds', () => {
   /** What is found once something was done to a directory that was good. */
   async function afterwards(change: (directory: string, names: readonly string[]) => void): Promise<readonly string[]> {
@@ -160,6 +192,21 @@ describe('sluice chunklog verify finds', () => {
     });
     expect(faults).toHaveLength(3);
     expect(faults.join('\n')).toMatch(/it was removed[^]*it was altered[^]*it was added/);
+  });
+
+  it('two files that were put in place of each other, and two lines of the index that were', async () => {
+    const files = await afterwards((directory, [first = '', second = '']) => {
+      const [one, two] = [join(directory, first), join(directory, second)];
+      renameSync(one, `${one}.kept`);
+      renameSync(two, one);
+      renameSync(`${one}.kept`, two);
+    });
+    expect(files).toEqual([1, 2].map((i): unknown => expect.stringMatching(`00000${String(i)}.*it was altered`)));
+    const order = await afterwards((directory) => {
+      const [first = '', second = '', ...others] = lines(directory);
+      writeFileSync(join(directory, INDEX_NAME), [second, first, ...others].join(''));
+    });
+    expect(order.join('\n')).toMatch(/line 1 of the index does not follow[^]*line 2 of the index does not follow/);
   });
 
   it('a line of the index that was taken out, with its file', async () => {

@@ -9,7 +9,7 @@ import type { ClosedLog, LogRecord } from '@sluice/bundle';
 import { describeLog, logNumber } from '@sluice/pcapng';
 import type { Digest } from '@sluice/ports';
 import type { Signer } from '@sluice/trust';
-import { holdsIn, isHeld } from './holds.ts';
+import { type Hold, holdsIn, isHeld } from './holds.ts';
 import { IndexWriter, readIndex } from './index-file.ts';
 
 const STORED = '.zst';
@@ -18,6 +18,8 @@ const UNFINISHED = '.new';
 /** Most of a log is compressed or encrypted already: more than a quick look gains nothing. */
 const LEVEL = 1;
 const UNDER_MAX = 16;
+/** Number of the first file that link writes. */
+const FIRST = 1;
 const NS_PER_MS = 1_000_000n;
 
 export interface KeeperOptions {
@@ -30,7 +32,7 @@ export interface KeeperOptions {
 export interface KeeperState {
   /** Unix milliseconds of the oldest datagram from which on nothing lacks; undefined before the first file. */
   readonly reaches: number | undefined;
-  /** Retention has taken something away. */
+  /** Before that something was taken away, or lost: it is no young log. */
   readonly retained: boolean;
   readonly files: number;
   readonly bytes: number;
@@ -41,6 +43,12 @@ export interface KeeperState {
   /** Why the last round did not come to its end. */
   readonly failure: string | undefined;
 }
+
+/** Before there is anything. */
+export const NOTHING_KEPT: KeeperState = {
+  ...{ reaches: undefined, retained: false, files: 0, bytes: 0, heldFiles: 0, heldBytes: 0 },
+  ...{ head: null, failure: undefined },
+};
 
 /** Hashes what passes through. */
 class Tap extends Transform {
@@ -68,6 +76,7 @@ export class ChunkKeeper {
   /** Files in the index that are there, by number. */
   readonly #kept = new Map<number, ClosedLog>();
   #retained = false;
+  #holds: readonly Hold[] = [];
   #failure: string | undefined;
 
   constructor(options: KeeperOptions) {
@@ -81,6 +90,7 @@ export class ChunkKeeper {
   async round(onClosed: (record: ClosedLog, head: Digest | null) => void = () => undefined): Promise<KeeperState> {
     try {
       const names = await readdir(this.#options.directory);
+      this.#holds = holdsIn(this.#options.directory);
       for (const name of names) if (name.endsWith(UNFINISHED)) await rm(this.#path(name), { force: true });
       for (const name of closedIn(names)) {
         const number = logNumber(name) ?? 0;
@@ -100,13 +110,14 @@ export class ChunkKeeper {
   }
 
   state(): KeeperState {
-    const holds = holdsIn(this.#options.directory);
+    const holds = this.#holds;
     const kept = this.#inOrder();
+    const reach = reachOf(kept);
     const held = kept.filter((record) => isHeld(holds, record));
     const bytes = (records: readonly ClosedLog[]): number => records.reduce((sum, record) => sum + record.bytes, 0);
     return {
-      reaches: reachOf(kept),
-      retained: this.#retained,
+      reaches: reach?.from,
+      retained: reach === undefined ? this.#retained : reach.number > FIRST,
       files: kept.length,
       bytes: bytes(kept),
       heldFiles: held.length,
@@ -154,7 +165,7 @@ export class ChunkKeeper {
 
   /** The oldest go while there is too much, but for what is held. */
   async #retain(): Promise<void> {
-    const holds = holdsIn(this.#options.directory);
+    const holds = this.#holds;
     const loose = this.#inOrder().filter((record) => !isHeld(holds, record));
     let total = loose.reduce((sum, { bytes }) => sum + bytes, 0);
     for (const { number, name, digest, bytes } of loose) {
@@ -189,13 +200,13 @@ function closedIn(names: readonly string[]): string[] {
 }
 
 /** From where on file follows file. */
-function reachOf(kept: readonly ClosedLog[]): number | undefined {
+function reachOf(kept: readonly ClosedLog[]): ClosedLog | undefined {
   let reach: ClosedLog | undefined;
   for (const record of kept.toReversed()) {
     if (reach !== undefined && record.number !== reach.number - 1) break;
     reach = record;
   }
-  return reach?.from;
+  return reach;
 }
 
 /** The time in a file's name, Unix milliseconds. */

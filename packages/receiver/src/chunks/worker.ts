@@ -1,6 +1,7 @@
+import { mkdirSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { loadSigner } from '@sluice/trust';
-import { ChunkKeeper } from './keeper.ts';
+import { ChunkKeeper, NOTHING_KEPT } from './keeper.ts';
 import type { FromKeeper, KeeperThreadOptions } from './thread.ts';
 
 // The thread that keeps the chunk log: compresses, hashes, signs, removes.
@@ -11,11 +12,25 @@ if (port === null) throw new Error('the chunk log is kept in a worker thread');
 const tell = (message: FromKeeper): void => {
   port.postMessage(message);
 };
-const keeper = new ChunkKeeper({ directory, signer: loadSigner(keyPem), totalBytes });
-for (;;) {
-  const state = await keeper.round((record, head) => {
+const signer = loadSigner(keyPem);
+
+/** A directory that is not there, or cannot be read, stops nothing but the keeping: it is tried again. */
+function open(): ChunkKeeper | undefined {
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o770 });
+    return new ChunkKeeper({ directory, signer, totalBytes });
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error)) throw error;
+    tell({ type: 'state', state: { ...NOTHING_KEPT, failure: error.message } });
+    return undefined;
+  }
+}
+
+for (let keeper: ChunkKeeper | undefined; ;) {
+  keeper ??= open();
+  const state = await keeper?.round((record, head) => {
     tell({ type: 'closed', record, head });
   });
-  tell({ type: 'state', state });
+  if (state !== undefined) tell({ type: 'state', state });
   await new Promise((resolve) => setTimeout(resolve, everyMs));
 }
