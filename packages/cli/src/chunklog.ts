@@ -28,17 +28,12 @@ export async function chunklog([what, ...args]: readonly string[]): Promise<numb
 
 /** The last line that the ledger knows of must be in the index: else its end was cut off. */
 function cutOff({ good, head }: LogVerification, path: string): string[] {
-  const ledger = new ReceiverLedger(path);
-  try {
-    const known = ledger.archive.logs();
-    const names = new Set(good.map(({ name }) => name));
-    const last = known.at(-1);
+  return ReceiverLedger.read(path, ({ archive }) => {
+    const last = archive.logs().at(-1);
     // Retention adds lines that the ledger does not hear of, so the newest file stands for the head.
-    if (last === undefined || last.head === head || names.has(last.name)) return [];
+    if (last === undefined || last.head === head || good.some(({ name }) => name === last.name)) return [];
     return [`the ledger knows of ${last.name}, which the index does not have: its end was cut off`];
-  } finally {
-    ledger.close();
-  }
+  });
 }
 
 const time = (ms: number): string => new Date(ms).toISOString();

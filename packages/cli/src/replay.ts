@@ -1,13 +1,15 @@
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { createHash } from 'node:crypto';
+import { createReadStream, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { logNumber } from '@sluice/pcapng';
 import type { Digest } from '@sluice/ports';
 import { parseArguments, RefusedError, UsageError } from './arguments.ts';
+import { Progress } from './progress.ts';
 import { bundleObjects, type ReplayedBundle, StatementReader } from './replay/bundles.ts';
 import { htmlReport } from './replay/html.ts';
 import { keysOf, type ReplayKeys, unchecked } from './replay/keys.ts';
 import { compareWithLedger } from './replay/ledger.ts';
-import { fullReport } from './replay/report.ts';
+import { type FullReport, fullReport } from './replay/report.ts';
 import { runReplay } from './replay/run.ts';
 import { portOf, type Selection, sessionOf, timeOf } from './replay/selection.ts';
 import { sendReplay } from './replay/send.ts';
@@ -17,6 +19,7 @@ import { ReplaySpool } from './replay-spool.ts';
 import { say, sayJson } from './say.ts';
 import { optionsOf } from './table.ts';
 
+const READ_BYTES = 1024 * 1024;
 const MODES = ['verify', 'extract', 'report', 'send'] as const;
 type Mode = (typeof MODES)[number];
 
@@ -125,11 +128,41 @@ async function report(plan: Plan, work: string, values: Values): Promise<number>
   const result = await runReplay({ ...plan, spool, watch });
   const bundles: readonly ReplayedBundle[] = reader.of(result.objects);
   const compared = values.ledger === undefined ? undefined : compareWithLedger(bundles, values.ledger);
-  const full = fullReport(result, watch.end(), compared ?? bundles);
+  const made = { time: new Date().toISOString(), inputs: await inputsOf(plan.paths), selection: narrowed(values) };
+  const full = fullReport(result, watch.end(), compared ?? bundles, made);
   const json = out.replace(/(\.html?)?$/, '.json');
   writeFileSync(out, htmlReport(full));
   writeFileSync(json, `${JSON.stringify(full)}\n`);
   if (values.json === true) sayJson(JSON.stringify(full));
   else say(...inWords(result, undefined), `report      ${out} and ${json}`);
   return statusOf(result);
+}
+
+/** What the report is of: anybody can hold it against the files. */
+async function inputsOf(paths: readonly string[]): Promise<FullReport['made']['inputs']> {
+  const progress = new Progress({ what: 'hash' });
+  const total = paths.reduce((sum, path) => sum + statSync(path).size, 0);
+  const inputs: { name: string; bytes: number; sha256: string }[] = [];
+  let done = 0;
+  for (const path of paths) {
+    const hash = createHash('sha256');
+    let bytes = 0;
+    for await (const piece of createReadStream(path, { highWaterMark: READ_BYTES }) as AsyncIterable<Buffer>) {
+      hash.update(piece);
+      bytes += piece.length;
+      progress.at(done + bytes, total);
+    }
+    done += bytes;
+    inputs.push({ name: basename(path), bytes, sha256: hash.digest('hex') });
+  }
+  progress.end();
+  return inputs;
+}
+
+/** The options that left something out. */
+function narrowed({ from, to, session, bundle, object = [], port }: Values): Readonly<Record<string, string>> {
+  const given = { from, to, session, bundle, object: object.length === 0 ? undefined : object.join(' '), port };
+  return Object.fromEntries(
+    Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+  );
 }

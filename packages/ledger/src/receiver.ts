@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
-import { type Digest, hostile, type HostileText, type OperationalError } from '@sluice/ports';
+import { type Digest, hostile, type HostileText, OperationalError } from '@sluice/ports';
 import { Archive } from './archive.ts';
 import { type BundleFilter, bundlePage } from './bundle-page.ts';
 import { type BundleRecord, type BundleState, type MissingBundle, recordOf, type Row } from './bundle-record.ts';
@@ -11,6 +11,7 @@ import { Keeping } from './keeping.ts';
 import { RECEIVER_MIGRATIONS } from './receiver-schema.ts';
 import { Refusals } from './refusals.ts';
 import { Signatures } from './signatures.ts';
+import { readLedger } from './verify.ts';
 
 /** The isolated side's durable record: what arrived, what was refused, what is to be imported, what came of it. */
 export class ReceiverLedger {
@@ -28,8 +29,8 @@ export class ReceiverLedger {
   readonly #gaps = new Map<string, { readonly upTo: number; readonly gaps: readonly number[] }>();
 
   /** @param now Unix milliseconds. */
-  constructor(path: string, now: () => number = Date.now) {
-    this.#database = openDatabase(path, RECEIVER_MIGRATIONS);
+  constructor(path: string | DatabaseSync, now: () => number = Date.now) {
+    this.#database = typeof path === 'string' ? openDatabase(path, RECEIVER_MIGRATIONS) : path;
     this.#now = now;
     this.#events = new EventChain(this.#database, now);
     this.control = new Control(this.#database, this.#events);
@@ -38,6 +39,19 @@ export class ReceiverLedger {
     this.refusals = new Refusals(this.#database, this.#events, now);
     this.keeping = new Keeping(this.#database, this.#events, now);
     this.checkpoints = new Checkpoints(this.#database, 'receiver', now);
+  }
+
+  /**
+   * A ledger as it is at one moment, to read only: evidence stays as it was found.
+   * @throws OperationalError `ledger-unreadable`
+   */
+  static read<T>(path: string, work: (ledger: ReceiverLedger) => T): T {
+    return readLedger(path, (database) => {
+      const version = Number(database.prepare('PRAGMA user_version').get()?.user_version ?? 0);
+      if (version === RECEIVER_MIGRATIONS.length) return work(new ReceiverLedger(database));
+      const text = `the ledger ${path} has schema ${String(version)}, this Sluice reads ${String(RECEIVER_MIGRATIONS.length)}; use the Sluice that wrote it`;
+      throw new OperationalError('ledger-unreadable', text, { retryable: false });
+    });
   }
 
   get events(): EventChain {

@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseEnvelope, parseReceipt } from '@sluice/bundle';
-import { type BundleRecord, ReceiverLedger } from '@sluice/ledger';
+import { type BundleRecord, type ChainCheck, ReceiverLedger } from '@sluice/ledger';
 import { logNumber } from '@sluice/pcapng';
 import { jsonText } from '@sluice/ports';
 import { INDEX_NAME, readIndex } from '@sluice/receiver';
@@ -28,31 +28,55 @@ export async function caseFile(args: readonly string[]): Promise<number> {
     throw new UsageError('case takes one bundle: its id, its number, or CHANNEL/NUMBER');
   const signer = loadSigner(readFileSync(required(values.key, 'key'), 'utf8'));
   const out = required(values.out, 'out');
-  const ledger = new ReceiverLedger(values.ledger);
+  const archive = new CaseArchive(out);
   try {
-    const bundle = bundleOf(ledger, name);
-    if (bundle === undefined) throw new RefusedError(`the ledger has no bundle "${name}"`);
-    const archive = new CaseArchive(out);
-    try {
-      const chain = ledger.events.verify();
-      addRecords(archive, ledger, bundle);
-      addStatements(archive, ledger, bundle, values);
-      addReceipt(archive, ledger, bundle);
-      const logs = values['no-logs'] === true ? undefined : await addLogs(archive, bundle, values.chunks);
-      const members = archive.finish(signer, { bundle: bundle.id, ledger: chain, logs });
-      if (values.json === true)
-        sayJson(JSON.stringify({ out, bundle: bundle.id, members, keyid: signer.keyid, ledger: chain, logs }));
-      else say(`${out}: ${String(members)} members about bundle ${bundle.id}, signed by ${signer.keyid}`);
-      if (!chain.ok && values.json !== true)
-        say(`problem     the chain of the ledger breaks at entry ${String(chain.firstBad)}`);
-      return chain.ok ? 0 : 1;
-    } catch (error) {
-      rmSync(out, { force: true });
-      throw error;
-    }
-  } finally {
-    ledger.close();
+    const { bundle, chain } = ReceiverLedger.read(values.ledger, (ledger) => {
+      const found = bundleOf(ledger, name);
+      if (found === undefined) throw new RefusedError(`the ledger has no bundle "${name}"`);
+      addRecords(archive, ledger, found);
+      addStatements(archive, ledger, found, values);
+      addReceipt(archive, ledger, found);
+      return { bundle: found, chain: ledger.events.verify() };
+    });
+    const logs = values['no-logs'] === true ? undefined : await addLogs(archive, bundle, values.chunks);
+    const members = archive.finish(signer, { bundle: bundle.id, ledger: chain, logs });
+    const made = { out, bundle: bundle.id, members, keyid: signer.keyid, ledger: chain, logs };
+    if (values.json === true) sayJson(JSON.stringify(made));
+    else say(...inWords(made));
+    return chain.ok ? 0 : 1;
+  } catch (error) {
+    rmSync(out, { force: true });
+    throw error;
   }
+}
+
+/** The log slice, or why there is none. */
+type CaseLogs = Awaited<ReturnType<typeof addLogs>>;
+
+interface Made {
+  readonly out: string;
+  readonly bundle: string;
+  readonly members: number;
+  readonly keyid: string;
+  readonly ledger: ChainCheck;
+  readonly logs: CaseLogs | undefined;
+}
+
+function inWords({ out, bundle, members, keyid, ledger, logs }: Made): string[] {
+  return [
+    `${out}: ${String(members)} members about bundle ${bundle}, signed by ${keyid}`,
+    ...(logs === undefined ? [] : [sliceWords(logs)]),
+    ...(ledger.ok ? [] : [`problem: the chain of the ledger breaks at entry ${String(ledger.firstBad)}`]),
+  ];
+}
+
+function sliceWords(logs: CaseLogs): string {
+  if ('why' in logs) return `no slice of the chunk log: ${logs.why}`;
+  const { from, to, datagrams, isCut } = logs;
+  const much = isCut
+    ? `${String(datagrams)} datagrams, and was cut at ${String(SLICE_BYTES)} bytes`
+    : `${String(datagrams)} datagrams`;
+  return `the slice of the chunk log, ${from} to ${to}, has ${much}`;
 }
 
 function addRecords(archive: CaseArchive, ledger: ReceiverLedger, bundle: BundleRecord): void {

@@ -51,8 +51,7 @@ export function impact(args: readonly string[]): number {
   const given = [values.signer, values.bundle, values.since].filter((each) => each !== undefined);
   if (positionals.length > 0 || given.length !== 1)
     throw new UsageError('impact takes one of --signer KEYID-OR-FILE, --bundle BUNDLE, --since TIME');
-  const ledger = new ReceiverLedger(values.ledger);
-  try {
+  return ReceiverLedger.read(values.ledger, (ledger) => {
     const all = [...bundlesOf(ledger)].toReversed();
     const anchors = anchorsOf(ledger);
     const views = all.map((bundle) => viewOf(bundle, ledger, anchors, values));
@@ -61,9 +60,7 @@ export function impact(args: readonly string[]): number {
     if (values.json === true) sayJson(JSON.stringify(found));
     else say(...inWords(found));
     return 0;
-  } finally {
-    ledger.close();
-  }
+  });
 }
 
 /** A bundle before it is known who came after it. */

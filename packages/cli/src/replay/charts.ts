@@ -30,7 +30,7 @@ export function short(value: number): string {
 }
 
 const frame = (label: string, height: number, body: string): string =>
-  `<svg role="img" aria-label="${text(label)}" viewBox="0 0 ${String(WIDTH)} ${String(height)}">${body}</svg>`;
+  `<div class="wide" tabindex="0"><svg role="img" aria-label="${text(label)}" viewBox="0 0 ${String(WIDTH)} ${String(height)}">${body}</svg></div>`;
 
 const fixed = (value: number): string => String(Math.round(value * 10) / 10);
 

@@ -14,7 +14,7 @@ const POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; 
 /** The report as one file. Every text in it has passed through `text`. */
 export function htmlReport(report: FullReport): string {
   const sections = [summary(report), timeline(report), margins(report), heat(report), bursts(report)];
-  const tables = [rejected(report), bundles(report), objects(report)];
+  const tables = [rejected(report), bundles(report), objects(report), inputs(report)];
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="${POLICY}">
 <meta name="viewport" content="width=device-width, initial-scale=1"><meta name="referrer" content="no-referrer">
@@ -36,7 +36,7 @@ function summary(report: FullReport): string {
   const { problems, datagrams, files, lost, duplicates, reordered, recoveredSymbols, blocks, tagsChecked } = report;
   const [from, to] = span(report);
   const whole = report.objects.filter(({ state }) => state === 'whole').length;
-  const { accepted = 0, surplus = 0, ...others } = report.verdicts;
+  const { accepted = 0, surplus = 0, replayed: _, ...others } = report.verdicts;
   const refused = Object.values(others).reduce((sum, count) => sum + count, 0);
   const list = problems.map((problem) => `<li>${text(problem)}</li>`).join('');
   const result =
@@ -47,18 +47,23 @@ function summary(report: FullReport): string {
     ? 'Every tag was checked with the link keys.'
     : 'Tags are as recorded, not rechecked: no link keys were given. All else was computed anew.';
   const { same, differing, unrecorded } = report.recorded;
-  const verdicts = `Verdicts: ${amount(same)} are the same as recorded, ${amount(differing)} differ, ${amount(unrecorded)} datagrams have none.`;
+  const verdicts = `Verdicts: ${amount(same)} are the same as recorded, ${amount(differing)} differ, of ${amount(unrecorded)} datagrams none was recorded.`;
+  const selected = Object.entries(report.made.selection).map(([name, value]) => `${name} ${value}`);
+  const part =
+    selected.length === 0
+      ? ''
+      : `<p><strong>A part of the log alone</strong> was looked at: ${text(selected.join(', '))}.</p>`;
   const pairs = Object.entries(report.differences).map(
     ([pair, count]) => `<li><code>${text(pair)}</code> ${amount(count)}</li>`,
   );
-  return `<h1>Replay report</h1><p class="soft">${text(from)} to ${text(to)}, ${amount(files)} files</p>${result}
+  return `<h1>Replay report</h1><p class="soft">${text(from)} to ${text(to)}, ${amount(files)} ${files === 1 ? 'file' : 'files'}; made ${text(report.made.time)}</p>${part}${result}
 <dl class="tiles">${[
     tile('Datagrams', amount(datagrams)),
     tile('Lost on the link', `${amount(lost)} (${share(lost, accepted + surplus + lost)})`),
     tile('Left out by the log', amount(report.unlogged)),
     tile('Duplicates', amount(duplicates)),
     tile('Out of order', amount(reordered)),
-    tile('Rejected', amount(refused)),
+    tile('Rejected, duplicates apart', amount(refused)),
     tile('Symbols repaired', amount(recoveredSymbols)),
     tile('Blocks whole', amount(blocks)),
     tile('Objects whole', `${amount(whole)} of ${amount(report.objects.length)}`),
@@ -125,7 +130,7 @@ function heat({ heat: { rows, rowBlocks } }: FullReport): string {
       `<li><svg viewBox="0 0 9 9" aria-hidden="true"><rect class="heat${String(i)}" width="9" height="9"/></svg>${text(words)}</li>`,
   );
   return `<h2>Loss by block and symbol</h2>
-<p>Each row is ${text(rowBlocks)} ${rowBlocks === 1 ? 'block' : 'blocks'} in the order in which they came, each column a symbol (ESI). An outage that interleaving spread shows as a faint column over many rows; one that it did not shows as a dark cell.</p>
+<p>Each row is ${text(rowBlocks)} ${rowBlocks === 1 ? 'block' : 'blocks'} in the order in which they came, each column a symbol (ESI). Losses that interleaving spread are scattered; an outage that it did not spread is a dark stripe along a row.</p>
 <ul class="legend">${legend.join('')}</ul>${rows.length === 0 ? '<p class="soft">No block came.</p>' : heatMap('Share of symbols lost, by block and symbol', rows)}`;
 }
 
@@ -188,7 +193,7 @@ function bundles(report: FullReport): string {
     return [
       `${text(channel)}/${text(sequence)}`,
       text(name ?? ''),
-      `<code>${text(id)}</code>`,
+      `<code class="id">${text(id)}</code>`,
       `${amount(whole)} of ${amount(of)}`,
       ...ledgerCells,
     ];
@@ -200,7 +205,7 @@ function bundles(report: FullReport): string {
 function objects(report: FullReport): string {
   const rows = report.objects.map(({ channel, digest, size, contentType, state, blocks, stored }) => [
     text(channel),
-    `<code>${text(digest)}</code>`,
+    `<code class="id">${text(digest)}</code>`,
     amount(size),
     text(contentType),
     `<span class="${state === 'whole' ? 'yes' : 'no'}">${text(state)}</span>${state === 'partial' ? ` ${amount(stored)} of ${amount(blocks)} blocks` : ''}`,
@@ -210,4 +215,16 @@ function objects(report: FullReport): string {
       `<li>${text(basename(file))}: <code>${text(code)}</code> at byte ${amount(offset)}</li>`,
   );
   return `<h2>Objects</h2>${table(['Channel', 'Digest', 'Bytes', 'Type', 'State'], rows)}${faults.length === 0 ? '' : `<h2>Damaged files</h2><ul>${faults.join('')}</ul>`}`;
+}
+
+/** What it was made of. */
+function inputs({ made }: FullReport): string {
+  const rows = made.inputs.map(({ name, bytes, sha256 }) => [
+    text(name),
+    amount(bytes),
+    `<code class="id">${text(sha256)}</code>`,
+  ]);
+  const words =
+    'Who has these files, by their SHA-256, and the link keys can make this report again: sluice replay report.';
+  return `<h2>Made of</h2><p class="soft">${text(words)}</p>${table(['File', 'Bytes', 'SHA-256'], rows)}`;
 }

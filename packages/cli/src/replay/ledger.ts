@@ -6,12 +6,9 @@ const ENTERED = ['published', 'queued', 'imported', 'failed'];
 
 /** Holds what came out of a log against what a receiver's ledger recorded then. */
 export function compareWithLedger(bundles: readonly ReplayedBundle[], path: string): readonly ReplayedBundle[] {
-  const ledger = new ReceiverLedger(path);
-  try {
-    return bundles.map((bundle) => ({ ...bundle, ledger: account(bundle, ledger.bundle(bundle.id)) }));
-  } finally {
-    ledger.close();
-  }
+  return ReceiverLedger.read(path, (ledger) =>
+    bundles.map((bundle) => ({ ...bundle, ledger: account(bundle, ledger.bundle(bundle.id)) })),
+  );
 }
 
 function account(

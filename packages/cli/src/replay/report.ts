@@ -6,6 +6,13 @@ import type { Watched } from './watch.ts';
 
 /** Everything that the report shows, as numbers and words: what the JSON file holds. */
 export interface FullReport extends ReplayReport {
+  /** When this was made, of what, and what of it was looked at: who makes it again gets the same. */
+  readonly made: {
+    readonly time: string;
+    readonly inputs: readonly { readonly name: string; readonly bytes: number; readonly sha256: string }[];
+    /** Options that narrowed it down. */
+    readonly selection: Readonly<Record<string, string>>;
+  };
   readonly timeline: {
     readonly stepSeconds: number;
     readonly steps: readonly { readonly time: string; readonly counts: Readonly<Record<string, number>> }[];
@@ -31,10 +38,16 @@ export interface FullReport extends ReplayReport {
 const byNumber = (counts: ReadonlyMap<number, number>): Readonly<Record<string, number>> =>
   Object.fromEntries([...counts].toSorted(([a], [b]) => a - b).map(([number, count]) => [String(number), count]));
 
-export function fullReport(report: ReplayReport, watched: Watched, bundles: readonly ReplayedBundle[]): FullReport {
+export function fullReport(
+  report: ReplayReport,
+  watched: Watched,
+  bundles: readonly ReplayedBundle[],
+  made: FullReport['made'],
+): FullReport {
   const { stepNs, steps, bursts, late, tooLate, duplicates, blocks } = watched;
   return {
     ...report,
+    made,
     timeline: {
       stepSeconds: stepNs / 1e9,
       steps: steps.map(({ at, counts }) => ({ time: new Date(at / 1e6).toISOString(), counts })),

@@ -17,15 +17,15 @@ p, ul { margin: .25rem 0 .75rem; max-width: 48rem; } .soft { color: var(--soft);
 .tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); gap: .5rem; margin: 1rem 0; padding: 0; }
 .tiles div { background: var(--card); border: 1px solid var(--line); border-radius: .4rem; padding: .5rem .75rem; }
 .tiles dt { color: var(--soft); font-size: .8rem; } .tiles dd { margin: 0; font-size: 1.25rem; font-variant-numeric: tabular-nums; }
-svg { display: block; width: 100%; height: auto; } svg text { fill: var(--soft); font-size: 11px; }
+svg { display: block; width: 100%; min-width: 40rem; height: auto; } svg text { fill: var(--soft); font-size: 11px; }
 .axis { fill: none; stroke: var(--line); } .rate { fill: var(--rate); } .loss { fill: var(--loss); } .double { fill: var(--double); }
 .late { fill: var(--late); } .reject { fill: var(--reject); } .good { fill: var(--good); } .bad { fill: var(--bad); }
 .heat0 { fill: var(--h0); } .heat1 { fill: var(--h1); } .heat2 { fill: var(--h2); } .heat3 { fill: var(--h3); } .heat4 { fill: var(--h4); } .heat5 { fill: var(--h5); }
 .legend { display: flex; flex-wrap: wrap; gap: .25rem 1rem; list-style: none; padding: 0; color: var(--soft); font-size: .85rem; }
-.legend svg { display: inline-block; width: .9rem; height: .9rem; vertical-align: -.1rem; margin-right: .35rem; }
+.legend svg { display: inline-block; width: .9rem; min-width: 0; height: .9rem; vertical-align: -.1rem; margin-right: .35rem; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-size: .9rem; }
 th, td { text-align: left; padding: .3rem .75rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; } code { font-size: .85em; overflow-wrap: anywhere; }
+td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; } code { font-size: .85em; overflow-wrap: anywhere; } td code { display: inline-block; min-width: 5rem; } td code.id { min-width: 20rem; }
 .no { color: var(--bad); font-weight: 600; } .yes { color: var(--good); font-weight: 600; }
 @media print { body { max-width: none; } h2 { break-after: avoid; } svg { break-inside: avoid; } }
 `;
