@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { planted } from '../src/sim/hooks.ts';
+import { makePlan, type Plan } from '../src/sim/plan.ts';
 import { PLANTS } from '../src/sim/plants.ts';
 
 const packages = join(import.meta.dirname, '../..');
@@ -16,20 +17,21 @@ async function sim(...args: readonly string[]): Promise<string> {
   return stdout;
 }
 
-/** `pnpm sim` runs 2,000 unless it is told otherwise. */
-const WORLDS = 100;
-const WORLDS_MS = 600_000;
+/** Worlds that are looked at closely: the first of each kind. */
+const WANTED: readonly ((plan: Plan) => boolean)[] = [
+  ({ restore }) => restore !== undefined,
+  ({ powerLosses, disks, tears }) => powerLosses.length > 0 && disks.length > 0 && tears,
+  ({ settings, kills }) => settings.batches && kills.length > 0,
+];
+
+function firstSeed(wanted: (plan: Plan) => boolean): number {
+  for (let seed = 1; ; seed += 1) if (wanted(makePlan(seed))) return seed;
+}
 
 describe('the simulator', () => {
-  it(`breaks no rule in ${String(WORLDS)} worlds`, { timeout: WORLDS_MS }, async () => {
-    // A world that breaks one makes the exit status 1: its seed is in the error.
-    const answer = JSON.parse(await sim('--seeds', String(WORLDS), '--json')) as Record<string, unknown>;
-    expect(answer).toMatchObject({ worlds: WORLDS, violations: 0 });
-  });
-
   it('tells the same story of a seed each time', { timeout: TIMEOUT_MS }, async () => {
-    // Worlds with crashes, a loss of power, disks in trouble and a backup put back.
-    for (const seed of ['4', '31', '77']) {
+    for (const wanted of WANTED) {
+      const seed = String(firstSeed(wanted));
       const [once, again] = await Promise.all([sim('--seed', seed), sim('--seed', seed)]);
       expect(once.split('\n').length).toBeGreaterThan(20);
       expect(again).toBe(once);
@@ -37,11 +39,13 @@ describe('the simulator', () => {
   });
 
   it('tells the same of a world, whatever worlds came before it', { timeout: TIMEOUT_MS }, async () => {
-    const alone = JSON.parse(await sim('--seeds', '1', '--from', '12', '--json')) as Record<string, unknown>;
-    const many = JSON.parse(await sim('--seeds', '12', '--json')) as Record<string, unknown>;
-    const before = JSON.parse(await sim('--seeds', '11', '--json')) as Record<string, unknown>;
-    const [all, eleven, one] = [many.faults, before.faults, alone.faults] as Record<string, number>[];
-    for (const [name, n] of Object.entries(all ?? {})) expect(n, name).toBe((eleven?.[name] ?? 0) + (one?.[name] ?? 0));
+    const faults = async (from: number, seeds: number): Promise<Record<string, number>> => {
+      const said = await sim('--alone', '--from', String(from), '--seeds', String(seeds), '--json');
+      return (JSON.parse(said) as { readonly faults: Record<string, number> }).faults;
+    };
+    const [all, before, one] = await Promise.all([faults(8, 5), faults(8, 4), faults(12, 1)]);
+    expect(Object.values(one).some((n) => n > 0)).toBe(true);
+    for (const [name, n] of Object.entries(all)) expect(n, name).toBe((before[name] ?? 0) + (one[name] ?? 0));
   });
 
   it.each(PLANTS)('plant $name has its one place in the product', (plant) => {
