@@ -33,10 +33,10 @@ function span({ timeline: { steps } }: FullReport): readonly [string, string] {
 }
 
 function summary(report: FullReport): string {
-  const { problems, datagrams, files, lost, duplicates, reordered, recoveredSymbols, blocks, tagsChecked } = report;
+  const { problems, datagrams, files, lost, reordered, recoveredSymbols, blocks, tagsChecked } = report;
   const [from, to] = span(report);
   const whole = report.objects.filter(({ state }) => state === 'whole').length;
-  const { accepted = 0, surplus = 0, replayed: _, ...others } = report.verdicts;
+  const { accepted = 0, surplus = 0, replayed = 0, ...others } = report.verdicts;
   const refused = Object.values(others).reduce((sum, count) => sum + count, 0);
   const list = problems.map((problem) => `<li>${text(problem)}</li>`).join('');
   const result =
@@ -47,7 +47,10 @@ function summary(report: FullReport): string {
     ? 'Every tag was checked with the link keys.'
     : 'Tags are as recorded, not rechecked: no link keys were given. All else was computed anew.';
   const { same, differing, unrecorded } = report.recorded;
-  const verdicts = `Verdicts: ${amount(same)} are the same as recorded, ${amount(differing)} differ, of ${amount(unrecorded)} datagrams none was recorded.`;
+  const verdicts =
+    same + differing === 0
+      ? 'There are no recorded verdicts in it to compare with.'
+      : `Verdicts: ${amount(same)} are the same as recorded, ${amount(differing)} differ, of ${amount(unrecorded)} datagrams none was recorded.`;
   const selected = Object.entries(report.made.selection).map(([name, value]) => `${name} ${value}`);
   const part =
     selected.length === 0
@@ -56,12 +59,12 @@ function summary(report: FullReport): string {
   const pairs = Object.entries(report.differences).map(
     ([pair, count]) => `<li><code>${text(pair)}</code> ${amount(count)}</li>`,
   );
-  return `<h1>Replay report</h1><p class="soft">${text(from)} to ${text(to)}, ${amount(files)} ${files === 1 ? 'file' : 'files'}; made ${text(report.made.time)}</p>${part}${result}
+  return `<h1>Replay report</h1><p class="soft">${text(from)} to ${text(to)}</p><p class="soft">Made ${text(report.made.time)} of ${amount(files)} ${files === 1 ? 'file' : 'files'}.</p>${part}${result}
 <dl class="tiles">${[
     tile('Datagrams', amount(datagrams)),
     tile('Lost on the link', `${amount(lost)} (${share(lost, accepted + surplus + lost)})`),
     tile('Left out by the log', amount(report.unlogged)),
-    tile('Duplicates', amount(duplicates)),
+    tile('Duplicates', amount(replayed)),
     tile('Out of order', amount(reordered)),
     tile('Rejected, duplicates apart', amount(refused)),
     tile('Symbols repaired', amount(recoveredSymbols)),
