@@ -1,4 +1,5 @@
 export * from './config/index.ts';
+export { Pulse } from './pulse.ts';
 export { systemClock, type Clock } from './clock.ts';
 export { clip, LOG_TEXT_MAX, oneLine } from './text.ts';
 export { clipFields, createJsonLogger, LOG_LEVELS, wantedLevel } from './log.ts';

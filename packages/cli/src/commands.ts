@@ -62,6 +62,7 @@ export const commands: Readonly<Record<string, Run>> = {
   policy: async (args) => (await import('./trust.ts')).policy(args),
   pause: async (args) => (await import('./control.ts')).pause(args),
   resume: async (args) => (await import('./control.ts')).resume(args),
+  retry: async (args) => (await import('./control.ts')).retry(args),
   quarantine: async (args) => (await import('./control.ts')).quarantine(args),
   export: async (args) => (await import('./export.ts')).exportBundle(args),
   'import-media': async (args) => (await import('./import-media.ts')).importMedia(args),

@@ -3,6 +3,8 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { linkKeyId, loadVerifier, makeKeyPair, type SignatureAlgorithm } from '@sluice/trust';
 import { KEY_COMMANDS } from './trust.ts';
 import { parseArguments, RefusedError, required, UsageError } from './arguments.ts';
+import { printed } from './control.ts';
+import { say } from './say.ts';
 import { optionsOf } from './table.ts';
 
 const ALGORITHMS: readonly SignatureAlgorithm[] = optionsOf('keys generate').algorithm.words;
@@ -15,8 +17,7 @@ export async function keys([what, ...args]: readonly string[]): Promise<number> 
     const { values } = parseArguments(args, optionsOf('keys link'));
     const key = randomBytes(32);
     writeFileSync(required(values.out, 'out'), `${key.toString('hex')}\n`, { flag: 'wx', mode: 0o600 });
-    process.stdout.write(`${linkKeyId(key)}\n`);
-    return 0;
+    return said(linkKeyId(key), values.json);
   }
   if (what !== 'generate') throw new UsageError(`keys takes generate, link, ${Object.keys(KEY_COMMANDS).join(', ')}`);
   const { values } = parseArguments(args, optionsOf('keys generate'));
@@ -29,6 +30,11 @@ export async function keys([what, ...args]: readonly string[]): Promise<number> 
   const { privatePem, publicPem } = makeKeyPair(algorithm);
   writeFileSync(keyFile, privatePem, { flag: 'wx', mode: 0o600 });
   writeFileSync(publicFile, publicPem, { flag: 'wx', mode: 0o644 });
-  process.stdout.write(`${loadVerifier(publicPem).keyid}\n`);
+  return said(loadVerifier(publicPem).keyid, values.json);
+}
+
+function said(id: string, json: boolean | undefined): number {
+  if (json === true) return printed({ id });
+  say(id);
   return 0;
 }

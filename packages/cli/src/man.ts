@@ -26,6 +26,9 @@ export function manPage(): string {
   ]);
   return [
     '.TH SLUICE 1 "" sluice "User Commands"',
+    // Options are not spread over the line, nor cut in two.
+    '.ad l',
+    '.nh',
     '.SH NAME',
     'sluice \\- carry container software through a data diode',
     '.SH SYNOPSIS',

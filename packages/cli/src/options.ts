@@ -54,4 +54,7 @@ export const senderSocket = text('PATH', 'control socket of the sender', {
 /** Of every command that changes what is believed or let through: it goes into the ledger. */
 export const reason = text('TEXT', 'why; it goes into the ledger');
 export const sockets = text('PATH', 'control socket; may be given several times', { multiple: true });
-export const control = { socket: text('PATH', 'control socket of the receiver'), reason } as const;
+export const RECEIVER_SOCKET = '/run/sluice/receiver/control.sock';
+export const receiverSocket = text('PATH', 'control socket of the receiver', { default: RECEIVER_SOCKET });
+export const asking = { socket: receiverSocket, json } as const;
+export const control = { socket: receiverSocket, reason, json } as const;

@@ -4,6 +4,7 @@ import type { Refusal } from '@sluice/ports';
 import { composeRelease } from '@sluice/sources';
 import { addSignature, loadSigner, loadVerifier, sha256Digest } from '@sluice/trust';
 import { parseArguments, RefusedError, required, UsageError } from './arguments.ts';
+import { printed } from './control.ts';
 import { note, say } from './say.ts';
 import { optionsOf } from './table.ts';
 
@@ -90,11 +91,17 @@ function verify(args: readonly string[]): number {
       (signature) => signature.keyid === verifier.keyid && verifier.verify(message, signature.sig),
     ),
   );
+  const status = holding.length === verifiers.length ? 0 : 1;
+  if (values.json === true) {
+    const keys = verifiers.map((each) => ({ id: each.keyid, signed: holding.includes(each) }));
+    printed({ ...statement.value, digest: sha256Digest(bytes), keys });
+    return status;
+  }
   for (const { keyid } of verifiers) {
     say(`${keyid} ${holding.some((each) => each.keyid === keyid) ? 'signed' : 'did not sign'}`);
   }
   for (const { name, type, digest } of statement.value.artifacts) say(`${type} ${name} ${digest}`);
   // By this name the policy knows a canary, and the ledger every bundle of it.
   say(`release ${statement.value.name} ${sha256Digest(bytes)}`);
-  return holding.length === verifiers.length ? 0 : 1;
+  return status;
 }

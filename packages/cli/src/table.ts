@@ -1,5 +1,6 @@
 import { INCIDENTS } from './incident-table.ts';
 import {
+  asking,
   control,
   daemon,
   DAEMONS,
@@ -59,6 +60,7 @@ export const TABLE = {
     operands: 'ENVELOPE',
     options: {
       key: text('FILE', 'public key, PEM', { required: true, multiple: true }),
+      json,
     },
   },
   submit: {
@@ -121,6 +123,7 @@ export const TABLE = {
       out: text('FILE', 'write the ticket there too'),
       qr: flag('show it as a QR code too'),
       yes: flag('do not ask'),
+      json,
     },
     more: 'BUNDLE is an id, a number, or CHANNEL/NUMBER; it may be left out where one bundle is missing.',
   },
@@ -128,7 +131,7 @@ export const TABLE = {
     group: 'recovery',
     about: 'staging side: send what a ticket asks for; - for standard input',
     operands: 'FILE',
-    options: { socket: senderSocket },
+    options: { socket: senderSocket, json },
   },
 
   'keys generate': {
@@ -137,36 +140,37 @@ export const TABLE = {
     options: {
       out: text('PREFIX', 'where; nothing is overwritten', { required: true }),
       algorithm: text('NAME', 'kind of key', { default: 'Ed25519', words: ['Ed25519', 'ECDSA-P256', 'ECDSA-P384'] }),
+      json,
     },
   },
   'keys link': {
     group: 'keys',
     about: 'make a link key',
-    options: { out: text('FILE', 'where; nothing is overwritten', { required: true }) },
+    options: { out: text('FILE', 'where; nothing is overwritten', { required: true }), json },
   },
-  'keys id': { group: 'keys', about: 'the id of a key in a file', operands: 'FILE', options: {} },
+  'keys id': { group: 'keys', about: 'the id of a key in a file', operands: 'FILE', options: { json } },
   'keys list': {
     group: 'keys',
     about: 'keys that are believed, what for, and those that are not',
-    options: { socket: sockets },
+    options: { socket: sockets, json },
   },
   'keys revoke': {
     group: 'keys',
     about: 'isolated side: for good, at once; lists what it had signed',
     operands: 'KEY',
-    options: { socket: sockets, reason },
+    options: { socket: sockets, reason, json },
   },
   'keys signed': {
     group: 'keys',
     about: 'isolated side: list what a key signed',
     operands: 'KEY',
-    options: { socket: text('PATH', 'control socket of the receiver') },
+    options: asking,
   },
   'keys switch': {
     group: 'keys',
     about: "staging side: go on with the channel's other link key",
     operands: 'CHANNEL',
-    options: { socket: senderSocket, reason },
+    options: { socket: senderSocket, reason, json },
   },
   'policy create': {
     group: 'keys',
@@ -180,7 +184,12 @@ export const TABLE = {
     operands: 'STATEMENT-OR-ENVELOPE',
     options: { key: text('FILE', 'private key, PEM', { required: true }) },
   },
-  'policy show': { group: 'keys', about: 'what a policy says, and its digest', operands: 'ENVELOPE', options: {} },
+  'policy show': {
+    group: 'keys',
+    about: 'what a policy says, and its digest',
+    operands: 'ENVELOPE',
+    options: { json },
+  },
   'policy adopt': {
     group: 'keys',
     about: 'isolated side: believe the keys in it',
@@ -189,18 +198,27 @@ export const TABLE = {
       socket: sockets,
       reason,
       digest: text('DIGEST', 'what "policy show" printed, where it is not signed by a root'),
+      json,
     },
   },
 
   pause: { group: 'control', about: 'isolated side: hold imports back, also over a restart', options: control },
   resume: { group: 'control', about: 'isolated side: let imports go on', options: control },
-  'quarantine list': { group: 'control', about: 'isolated side: what was refused', options: control },
-  'quarantine show': { group: 'control', about: 'why a bundle was refused', operands: 'BUNDLE', options: control },
+  'quarantine list': { group: 'control', about: 'isolated side: what was refused', options: asking },
+  'quarantine show': { group: 'control', about: 'why a bundle was refused', operands: 'BUNDLE', options: asking },
   'quarantine retry': {
     group: 'control',
     about: 'judge a bundle anew, by the keys and policy of now',
     operands: 'BUNDLE',
     options: control,
+  },
+
+  retry: {
+    group: 'control',
+    about: 'isolated side: import now what waits for its next attempt, or once more what was given up',
+    operands: '[BUNDLE]',
+    options: control,
+    more: 'BUNDLE is an id, or CHANNEL/NUMBER; without it everything that waits is tried.',
   },
 
   plan: {

@@ -5,6 +5,7 @@ import { sha256 } from '@sluice/trust';
 import encodeQR from 'qr';
 import { parseArguments, RefusedError, UsageError } from './arguments.ts';
 import { type Answer, ask, refusalOf } from './ask.ts';
+import { printed } from './control.ts';
 import { say, tell } from './say.ts';
 import { optionsOf } from './table.ts';
 
@@ -25,8 +26,11 @@ export async function ticket(args: readonly string[]): Promise<number> {
   const name = `${String(channel)}/${String(sequence)}`;
   const issued = accepted(await ask(values.socket, '/v1/ticket', { bundle: name, draft }));
   const text = String(issued.body.ticket);
-  say(...text.trimEnd().split('\n'));
-  if (values.qr === true) process.stdout.write(`${encodeQR(text, 'term', { ecc: 'low' })}\n`);
+  if (values.json === true) printed({ channel, sequence, words, ticket: text });
+  else say(...text.trimEnd().split('\n'));
+  // With JSON the picture stands beside it.
+  if (values.qr === true)
+    (values.json === true ? process.stderr : process.stdout).write(`${encodeQR(text, 'term', { ecc: 'low' })}\n`);
   if (values.out !== undefined) writeFileSync(values.out, text, { flag: 'wx' });
   return 0;
 }
@@ -40,7 +44,9 @@ export async function repair(args: readonly string[]): Promise<number> {
   const text = readFileSync(file === '-' ? 0 : file, 'latin1').slice(0, TICKET_FILE_BYTES);
   const read = parseTicket(text, sha256);
   if (!read.ok) throw new RefusedError(`${read.error.detail} (${read.error.code})`);
-  const { words, before, channel, sequence } = accepted(await ask(values.socket, '/v1/repair', { ticket: text })).body;
+  const { body } = accepted(await ask(values.socket, '/v1/repair', { ticket: text }));
+  if (values.json === true) return printed(body);
+  const { words, before, channel, sequence } = body;
   const again = before === 0 ? '' : `, for the ${String(Number(before) + 1)}. time`;
   say(...linesOf(words), `It is sent now, for bundle ${String(sequence)} of channel ${String(channel)}${again}.`);
   return 0;

@@ -11,17 +11,16 @@ import {
 } from '@sluice/bundle';
 import type { Refusal } from '@sluice/ports';
 import { addSignature, linkKeyId, loadSigner, loadVerifier, parseLinkKey, sha256Digest } from '@sluice/trust';
+import type { Answer } from './ask.ts';
 import { parseArguments, RefusedError, required, UsageError } from './arguments.ts';
-import { answered, itemsOf, named, RECEIVER_SOCKET, textOf } from './control.ts';
+import { answered, itemsOf, named, printed, textOf } from './control.ts';
+import { RECEIVER_SOCKET } from './options.ts';
 import { note, say } from './say.ts';
+import { optionsOf } from './table.ts';
 
 /** Each daemon of the isolated side has trust anchors of its own, and is told by itself. */
 const SOCKETS = [RECEIVER_SOCKET, '/run/sluice/importer/control.sock'];
-const SENDER_SOCKET = '/run/sluice/control/sender.sock';
 const KEY_ID = /^[0-9a-f]{8,64}$/;
-
-const sockets = { type: 'string', multiple: true } as const;
-const reason = { type: 'string' } as const;
 
 /** The sockets named, or those of this host that are there. */
 function socketsOf(given: readonly string[] | undefined): readonly string[] {
@@ -45,15 +44,25 @@ function idOf(file: string): string {
 
 export const KEY_COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<number> | number>> = {
   id: (args) => {
-    const { positionals } = parseArguments(args, {});
-    say(idOf(one(positionals, 'keys id takes one file')));
+    const { values, positionals } = parseArguments(args, optionsOf('keys id'));
+    const id = idOf(one(positionals, 'keys id takes one file'));
+    if (values.json === true) return printed({ id });
+    say(id);
     return 0;
   },
   list: async (args) => {
-    const { values } = parseArguments(args, { socket: sockets });
+    const { values } = parseArguments(args, optionsOf('keys list'));
     for (const path of socketsOf(values.socket)) {
-      const { keys, policy } = await answered(path, '/v1/keys', {});
-      say(path, policy === null || policy === undefined ? '  as configured' : `  ${policyLine(policy as Digested)}`);
+      const body = await answered(path, '/v1/keys', {});
+      if (values.json === true) {
+        printed({ socket: path, ...body });
+        continue;
+      }
+      const { keys, policy } = body;
+      say(
+        textOf(path),
+        policy === null || policy === undefined ? '  as configured' : `  ${policyLine(policy as Digested)}`,
+      );
       for (const { key, name, places, channel, asid, sends, revoked } of itemsOf(keys)) {
         const link =
           sends === undefined
@@ -66,30 +75,40 @@ export const KEY_COMMANDS: Readonly<Record<string, (args: readonly string[]) => 
     return 0;
   },
   revoke: async (args) => {
-    const { values, positionals } = parseArguments(args, { socket: sockets, reason });
+    const { values, positionals } = parseArguments(args, optionsOf('keys revoke'));
     const key = keyNamed(one(positionals, 'keys revoke takes one key: its id, or a file'));
     const why = required(values.reason, 'reason');
     for (const path of socketsOf(values.socket)) {
       const body = await answered(path, '/v1/keys/revoke', { key, reason: why });
+      if (values.json === true) {
+        printed({
+          socket: path,
+          ...body,
+          ...(body.signed !== undefined && (await signedBy(path, textOf(body.key)))),
+        });
+        continue;
+      }
       const places = Array.isArray(body.places) && body.places.length > 0 ? body.places.join('; ') : 'not known there';
       say(`${path}: ${textOf(body.key)} ${body.before === true ? 'was revoked before' : 'is revoked'} (${places})`);
-      if (body.signed !== undefined) await saySigned(path, textOf(body.key));
+      if (body.signed !== undefined) saySigned(await signedBy(path, textOf(body.key)));
     }
     return 0;
   },
   signed: async (args) => {
-    const { values, positionals } = parseArguments(args, { socket: { type: 'string', default: RECEIVER_SOCKET } });
-    await saySigned(values.socket, keyNamed(one(positionals, 'keys signed takes one key: its id, or a file')));
+    const { values, positionals } = parseArguments(args, optionsOf('keys signed'));
+    const key = keyNamed(one(positionals, 'keys signed takes one key: its id, or a file'));
+    const found = await signedBy(values.socket, key);
+    if (values.json === true) return printed({ key, ...found });
+    saySigned(found);
     return 0;
   },
   switch: async (args) => {
-    const { values, positionals } = parseArguments(args, {
-      socket: { type: 'string', default: SENDER_SOCKET },
-      reason,
-    });
+    const { values, positionals } = parseArguments(args, optionsOf('keys switch'));
     const channel = one(positionals, 'keys switch takes the name of a channel');
     const why = required(values.reason, 'reason');
-    const { from, to, asid } = await answered(values.socket, '/v1/keys/switch', { channel, reason: why });
+    const body = await answered(values.socket, '/v1/keys/switch', { channel, reason: why });
+    if (values.json === true) return printed(body);
+    const { from, to, asid } = body;
     say(`Channel ${channel} goes on with key ${textOf(to)} (asid ${textOf(asid)}), once no pass is on air.`);
     say(`The key before was ${textOf(from)}: end it when nothing comes by it any more.`);
     return 0;
@@ -101,23 +120,31 @@ const one = ([first, ...more]: readonly string[], usage: string): string => {
   return first;
 };
 
+interface Signed {
+  readonly items: readonly Answer['body'][];
+}
+
 /** Everything that a key signed, newest first: what became of it, and where it is. */
-async function saySigned(path: string, key: string): Promise<void> {
-  let count = 0;
+async function signedBy(path: string, key: string): Promise<Signed> {
+  const items: Answer['body'][] = [];
   for (let before: unknown; before !== null;) {
     const page = await answered(path, '/v1/keys/signed', { key, ...(before === undefined ? {} : { before }) });
-    for (const item of itemsOf(page.items)) {
-      count += 1;
-      say(`${named(item)}: signed as ${textOf(item.role)}, ${textOf(item.state)}`);
-      for (const { name, digest, sites } of itemsOf(item.artifacts)) {
-        const where = itemsOf(sites).map(({ site }) => textOf(site));
-        say(`  ${textOf(name)} ${textOf(digest)} at ${where.length === 0 ? 'no site' : where.join(', ')}`);
-      }
-      if (item.receipt !== undefined) say(`  its artifacts are in the receipt ${textOf(item.receipt)} in the store`);
-    }
+    items.push(...itemsOf(page.items));
     before = page.next ?? null;
   }
-  say(`It had signed ${String(count)} bundle${count === 1 ? '' : 's'} that came here.`);
+  return { items };
+}
+
+function saySigned({ items }: Signed): void {
+  for (const item of items) {
+    say(`${named(item)}: signed as ${textOf(item.role)}, ${textOf(item.state)}`);
+    for (const { name, digest, sites } of itemsOf(item.artifacts)) {
+      const where = itemsOf(sites).map(({ site }) => textOf(site));
+      say(`  ${textOf(name)} ${textOf(digest)} at ${where.length === 0 ? 'no site' : where.join(', ')}`);
+    }
+    if (item.receipt !== undefined) say(`  its artifacts are in the receipt ${textOf(item.receipt)} in the store`);
+  }
+  say(`It had signed ${String(items.length)} bundle${items.length === 1 ? '' : 's'} that came here.`);
 }
 
 interface Digested {
@@ -203,23 +230,26 @@ function read(path: string): Read {
 }
 
 function sign(args: readonly string[]): number {
-  const { values, positionals } = parseArguments(args, { key: { type: 'string' } });
+  const { values, positionals } = parseArguments(args, optionsOf('policy sign'));
   const { envelope } = read(one(positionals, 'policy sign takes one statement or envelope'));
   process.stdout.write(addSignature(envelope, loadSigner(readFileSync(required(values.key, 'key'), 'utf8'))));
   return 0;
 }
 
 function show(args: readonly string[]): number {
-  const { positionals } = parseArguments(args, {});
+  const { values, positionals } = parseArguments(args, optionsOf('policy show'));
   const { bytes, envelope, policy: said } = read(one(positionals, 'policy show takes one envelope'));
-  say(policyLine({ version: said.version, digest: sha256Digest(bytes) }));
+  const digest = sha256Digest(bytes);
+  const unchecked = envelope.signatures.map(({ keyid }) => keyid);
+  if (values.json === true) return printed({ ...said, digest, signatures: unchecked });
+  say(policyLine({ version: said.version, digest }));
   for (const { name, keyid } of said.keys) say(`key ${name} ${keyid}`);
   for (const { name, transport, release } of said.channels) {
     say(`channel ${name}`, `  transport: ${transport.map(grantWords).join(', ')}`);
     for (const { role, signatures, keys } of release)
       say(`  ${role}: ${String(signatures)} of ${keys.map(grantWords).join(', ')}`);
   }
-  for (const { keyid } of envelope.signatures) say(`signature by ${keyid}, not checked here`);
+  for (const keyid of unchecked) say(`signature by ${keyid}, not checked here`);
   return 0;
 }
 
@@ -227,12 +257,16 @@ const grantWords = ({ key, from, until }: PolicyChannel['transport'][number]): s
   from <= 1 && until === undefined ? key : `${key} (${String(from)} to ${until === undefined ? 'any' : String(until)})`;
 
 async function adopt(args: readonly string[]): Promise<number> {
-  const { values, positionals } = parseArguments(args, { socket: sockets, reason, digest: { type: 'string' } });
+  const { values, positionals } = parseArguments(args, optionsOf('policy adopt'));
   const { bytes } = read(one(positionals, 'policy adopt takes one envelope'));
   const why = required(values.reason, 'reason');
   const question = { envelope: bytes.toString('base64'), digest: values.digest, reason: why };
   for (const path of socketsOf(values.socket)) {
     const body = await answered(path, '/v1/policy', question);
+    if (values.json === true) {
+      printed({ socket: path, ...body });
+      continue;
+    }
     const how = body.how === 'root-and-persons' ? 'signed by a root and enough persons' : 'by the digest that you gave';
     say(`${path}: ${policyLine(body as unknown as Digested)} counts, ${how}: ${String(body.channels)}`);
     for (const key of Array.isArray(body.stayRevoked) ? body.stayRevoked.map(String) : [])

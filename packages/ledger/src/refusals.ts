@@ -36,6 +36,22 @@ export class Refusals {
     });
   }
 
+  /** A bundle that the importer gave up goes into the outbox again. False, and nothing is recorded, when it did not, or is not kept. */
+  again(id: Digest, actor: Actor): boolean {
+    return transaction(this.#database, () => {
+      const { changes } = this.#database
+        .prepare(
+          `UPDATE bundles SET state = 'published', code = '', detail = '', changed = ?
+           WHERE id = ? AND state = 'failed' AND NOT EXISTS (SELECT 1 FROM dropped WHERE bundle = id)`,
+        )
+        .run(this.#now(), id);
+      if (changes === 0) return false;
+      this.#database.prepare('INSERT OR IGNORE INTO outbox (bundle, queued) VALUES (?, 0)').run(id);
+      this.#events.append('control', id, { action: 'retry', ...actor });
+      return true;
+    });
+  }
+
   /** Withdrawn bundles of which no importer has said that it was faster. */
   unfinished(): Digest[] {
     const rows = this.#database

@@ -103,6 +103,8 @@ export const CONTROL_CODES = [
   'policy-foreign',
   'key-unknown',
   'quarantine-unknown',
+  'bundle-unknown',
+  'retry-needless',
 ] as const;
 export type ControlCode = (typeof CONTROL_CODES)[number];
 

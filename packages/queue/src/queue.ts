@@ -45,6 +45,8 @@ export interface ImportQueue {
   status(bundle: Digest): Promise<JobStatus>;
   /** Takes a job out that no worker has in hand; one that is in hand ends as it ends. */
   remove(bundle: Digest): Promise<void>;
+  /** A job that waits for its next attempt is tried now. False when it does not wait. */
+  hurry(bundle: Digest): Promise<boolean>;
   /** Whether workers take jobs. Redis forgets it when it loses its data: say it again. */
   pause(paused: boolean): Promise<void>;
   /** Jobs that ended from now on. Events are lost while Redis is away: ask `status` for what matters. Returns its own undoing. */
@@ -132,6 +134,13 @@ class BullQueue implements ImportQueue {
   async remove(bundle: Digest): Promise<void> {
     const { state } = await this.status(bundle);
     if (state !== 'absent' && state !== 'active') await this.#bounded(() => this.#queue.remove(jobIdOf(bundle)));
+  }
+
+  async hurry(bundle: Digest): Promise<boolean> {
+    const job = await this.#bounded(() => this.#queue.getJob(jobIdOf(bundle)));
+    if (job === undefined || (await this.#bounded(() => job.getState())) !== 'delayed') return false;
+    await this.#bounded(() => job.promote());
+    return true;
   }
 
   async pause(paused: boolean): Promise<void> {

@@ -15,6 +15,7 @@ import { openPeerReader } from '@sluice/trust';
 import type { ReceiverConfig } from './config.ts';
 import type { LinkState } from './link-state.ts';
 import type { Outbox } from './outbox.ts';
+import type { ImportRetry } from './import-retry.ts';
 import type { SecondLook } from './second-look.ts';
 
 export interface AdminParts {
@@ -24,6 +25,7 @@ export interface AdminParts {
   readonly anchors: Anchors;
   readonly outbox: Outbox;
   readonly secondLook: SecondLook;
+  readonly retry: ImportRetry;
   readonly link: LinkState;
   /** Ids of the importers' keys. */
   readonly importers: readonly string[];
@@ -47,7 +49,7 @@ export async function startAdmin(config: ReceiverConfig, parts: AdminParts): Pro
 }
 
 export function adminRoutes(parts: AdminParts): ControlRoutes {
-  const { ledger, outbox, secondLook } = parts;
+  const { ledger, outbox, secondLook, retry } = parts;
   const trust: TrustRouteParts = {
     anchors: parts.anchors,
     others: () => otherKeys(parts),
@@ -67,6 +69,7 @@ export function adminRoutes(parts: AdminParts): ControlRoutes {
     '/v1/quarantine': { reason: 'free', answer: ({ before }) => ok(secondLook.list(PAGE, numberOf(before))) },
     '/v1/quarantine/show': { reason: 'free', answer: ({ bundle }) => secondLook.show(bundle) },
     '/v1/quarantine/retry': { reason: 'needed', answer: ({ bundle }, asker) => secondLook.retry(bundle, asker) },
+    '/v1/retry': { reason: 'needed', answer: ({ bundle }, asker) => retry.now(bundle, asker) },
   };
 }
 

@@ -9,6 +9,7 @@ import {
   type LinePeer,
   type LineServer,
   type Logger,
+  type Notifier,
   type Shutdown,
   serveLines,
   startWatchdog,
@@ -60,11 +61,14 @@ import { Outbox } from './outbox.ts';
 import { overviewOf } from './overview.ts';
 import { ReceiverPipeline } from './pipeline.ts';
 import { SpoolChecks } from './spool/checks.ts';
+import { ImportRetry, type ImportRetryParts } from './import-retry.ts';
 import { Quarantine } from './quarantine.ts';
 import { SecondLook } from './second-look.ts';
 
 /** How often the outbox is held against the queue. */
 const RECONCILE_MS = 5000;
+/** A statement is judged in seconds, a slice of a file hashed in one: a thread that needs longer is stuck, and the watchdog lets systemd end the process. */
+const STILL_MAX_MS = 5 * 60_000;
 
 /** What `sluice receiver --config FILE` does. `command` runs this program again, for link. */
 export async function runReceiver(configFile: string, command: readonly string[]): Promise<void> {
@@ -96,12 +100,12 @@ export async function runReceiver(configFile: string, command: readonly string[]
   const missing = new MissingBundles(ledger, logger);
   const histories = new Histories({ ledger, logger, channels: anchors, toLink });
   const judge = startThread(new Judge(anchors.values()), 'judges statements', logger, shutdown);
+  const checks = startThread(new SpoolChecks(), 'hashes the spool', logger, shutdown);
   const quarantine = new Quarantine(config.quarantineDirectory, config.quarantineBundles);
   const { statementBytes } = config.limits;
   const pipeline = new ReceiverPipeline({
     store,
-    checks: startThread(new SpoolChecks(), 'hashes the spool', logger, shutdown),
-    ...{ judge, ledger, logger, channels: anchors, quarantine, statementBytes, toLink },
+    ...{ checks, judge, ledger, logger, channels: anchors, quarantine, statementBytes, toLink },
     stands: (channel, signed) => anchors.stands(channel, signed),
     gates: gatesOf(config),
     canary: config.canary,
@@ -127,10 +131,11 @@ export async function runReceiver(configFile: string, command: readonly string[]
   };
   await startTickets(config, { ledger, logger, shutdown, pipeline, missing });
   const importers = config.importerKeyFiles.map((file) => readVerifier(file).keyid);
-  await startAdmin(config, { ledger, logger, shutdown, anchors, outbox, secondLook, link, importers });
+  const retry = retryOf({ ledger, queue, outbox, logger, anchors });
+  await startAdmin(config, { ledger, logger, shutdown, anchors, outbox, secondLook, retry, link, importers });
   const http = await serveHttp(config, logger, metrics, parts);
   shutdown.add('http', () => http.close());
-  startWatchdog(notifier, { progress: () => true });
+  watch(notifier, logger, judge, checks);
   notifier.ready();
   notifier.status(`listening, status at ${http.origin}/v1/status`);
   logger.info({ http: http.origin, channels: names }, 'receiver ready');
@@ -209,6 +214,12 @@ function followKeys({
   return endKeys;
 }
 
+const retryOf = ({
+  anchors,
+  ...parts
+}: Omit<ImportRetryParts, 'stands'> & { readonly anchors: Anchors }): ImportRetry =>
+  new ImportRetry({ ...parts, stands: (bundle) => standingOf(bundle, parts.ledger, anchors) });
+
 /** Whether the signatures of a published bundle still hold; one of a channel that is gone is left alone. */
 function standingOf(id: Digest, ledger: ReceiverLedger, anchors: Anchors): Result<undefined> {
   const bundle = ledger.bundle(id);
@@ -273,6 +284,16 @@ function startKeeper(
     ledger.archive.logClosed(name, { digest, head, ...under });
   });
   return startThread(keeper, 'keeps the chunk log', logger, shutdown);
+}
+
+/** The watchdog is petted while every thread that has work moves. */
+function watch(notifier: Notifier, logger: Logger, judge: Judge, checks: SpoolChecks): void {
+  startWatchdog(notifier, {
+    progress: () => Math.max(judge.stillMs, checks.stillMs) < STILL_MAX_MS,
+    onStall: () => {
+      logger.error({ judgeMs: judge.stillMs, spoolMs: checks.stillMs }, 'a thread that has work does not move');
+    },
+  });
 }
 
 function serveHttp(config: ReceiverConfig, logger: Logger, metrics: Metrics, parts: AnswerParts): Promise<HttpServer> {

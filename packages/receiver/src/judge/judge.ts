@@ -1,7 +1,8 @@
 import { Worker } from 'node:worker_threads';
+import { Pulse } from '@sluice/base';
 import type { VerifiedTransport } from '@sluice/bundle';
 import type { ChannelContext } from '@sluice/policy';
-import type { FromJudge, Judgement, JudgeOptions, JudgeTrust, StatementFile, ToJudge } from './messages.ts';
+import type { FromJudge, JudgeData, Judgement, JudgeOptions, JudgeTrust, StatementFile, ToJudge } from './messages.ts';
 
 /** As `Judgement`; a transport statement is one that `verifyTransport` made. */
 export type Judged =
@@ -28,13 +29,14 @@ const optionsOf = (channels: Iterable<Pick<ChannelContext, 'policy' | 'verifiers
  */
 export class Judge {
   readonly #worker: Worker;
+  readonly #pulse = new Pulse();
   readonly #waiting = new Map<number, Waiting>();
   #last = 0;
   /** Resolves when the thread was stopped; rejects when it failed. */
   readonly ended: Promise<void>;
 
   constructor(channels: Iterable<Pick<ChannelContext, 'policy' | 'verifiers'>>) {
-    const workerData = optionsOf(channels);
+    const workerData: JudgeData = { ...optionsOf(channels), pulse: this.#pulse.shared };
     this.#worker = new Worker(new URL('./worker.ts', import.meta.url), { name: 'judge', workerData });
     this.#worker.on('message', (message: FromJudge) => {
       this.#hear(message);
@@ -45,6 +47,11 @@ export class Judge {
         resolve();
       });
     });
+  }
+
+  /** Milliseconds for which the thread, which has something to do, has not moved; 0 otherwise. */
+  get stillMs(): number {
+    return this.#pulse.stillMs(this.#waiting.size > 0);
   }
 
   /** Other policies and keys: what is asked from here on is judged by them. */

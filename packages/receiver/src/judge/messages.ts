@@ -6,6 +6,11 @@ export interface JudgeOptions {
   readonly channels: readonly { readonly policy: ChannelPolicy; readonly keys: readonly string[] }[];
 }
 
+/** The same, and what the thread beats on (`Pulse`). */
+export interface JudgeData extends JudgeOptions {
+  readonly pulse: SharedArrayBuffer;
+}
+
 /** A statement in the spool. */
 export interface StatementFile {
   readonly path: string;

@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-
+import { Pulse } from '@sluice/base';
 import type { SpooledObject } from '../inventory.ts';
 import { stampAt } from '../spooled.ts';
 import type { Finished, FromSpoolThread, SpoolFile, ToSpoolThread } from './messages.ts';
@@ -18,6 +18,7 @@ interface Waiting {
  */
 export class SpoolChecks {
   readonly #worker: Worker;
+  readonly #pulse = new Pulse();
   readonly #waiting = new Map<number, Waiting>();
   readonly #known = new Map<string, Promise<Finished>>();
   #last = 0;
@@ -25,7 +26,10 @@ export class SpoolChecks {
   readonly ended: Promise<void>;
 
   constructor() {
-    this.#worker = new Worker(new URL('./worker.ts', import.meta.url), { name: 'spool' });
+    this.#worker = new Worker(new URL('./worker.ts', import.meta.url), {
+      name: 'spool',
+      workerData: this.#pulse.shared,
+    });
     this.#worker.on('message', (message: FromSpoolThread) => {
       this.#hear(message);
     });
@@ -35,6 +39,11 @@ export class SpoolChecks {
         resolve();
       });
     });
+  }
+
+  /** Milliseconds for which the thread, which has something to do, has not moved; 0 otherwise. */
+  get stillMs(): number {
+    return this.#pulse.stillMs(this.#waiting.size > 0);
   }
 
   /** The first `bytes` bytes of the object are on disk, under its path of now, and stay as they are. */

@@ -146,14 +146,17 @@ interface Finishing {
  */
 export class SpoolHasher {
   readonly #tell: (message: FromSpoolThread) => void;
+  readonly #moved: () => void;
   /** Made with the first file that is not read in one piece. */
   #buffers: readonly Uint8Array[] | undefined;
   readonly #hashings = new Map<string, Hashing>();
   readonly #finishing = new Map<string, Finishing[]>();
   #running = false;
 
-  constructor(tell: (message: FromSpoolThread) => void) {
+  /** @param moved called with each slice that was hashed, and each answer */
+  constructor(tell: (message: FromSpoolThread) => void, moved = (): void => undefined) {
     this.#tell = tell;
+    this.#moved = moved;
   }
 
   take(message: ToSpoolThread): void {
@@ -224,6 +227,7 @@ export class SpoolHasher {
   async #step(name: string, hashing: Hashing): Promise<void> {
     try {
       const isThere = !hashing.waits || (await hashing.slice((this.#buffers ??= readBuffers())));
+      this.#moved();
       // Meanwhile it may have been dropped, or begun anew.
       if (this.#hashings.get(name) !== hashing) return;
       if (!isThere) this.#settle(name, { type: 'damaged' });

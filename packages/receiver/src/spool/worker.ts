@@ -1,4 +1,5 @@
-import { parentPort } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
+import { Pulse } from '@sluice/base';
 import { SpoolHasher } from './hasher.ts';
 import type { ToSpoolThread } from './messages.ts';
 
@@ -6,9 +7,15 @@ import type { ToSpoolThread } from './messages.ts';
 
 const port = parentPort;
 if (port === null) throw new Error('the spool is hashed in a worker thread');
-const hasher = new SpoolHasher((message) => {
-  port.postMessage(message);
-});
+const pulse = new Pulse(workerData as SharedArrayBuffer);
+const hasher = new SpoolHasher(
+  (message) => {
+    port.postMessage(message);
+  },
+  () => {
+    pulse.beat();
+  },
+);
 port.on('message', (message: ToSpoolThread) => {
   hasher.take(message);
 });

@@ -132,6 +132,15 @@ export class SimulatedQueue implements ImportQueue {
     });
   }
 
+  hurry(bundle: Digest): Promise<boolean> {
+    return this.#redis.call(() => {
+      const job = this.#redis.jobs.get(bundle);
+      if (job?.state !== 'delayed') return false;
+      job.at = kernel().now;
+      return true;
+    });
+  }
+
   pause(paused: boolean): Promise<void> {
     return this.#redis.call(() => {
       this.#redis.paused = paused;
