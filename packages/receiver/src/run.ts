@@ -49,7 +49,7 @@ import { addChecks } from './checks.ts';
 import { type AdminParts, startAdmin } from './admin.ts';
 import { archiveContext, type Context } from './chunks/context.ts';
 import { KeeperThread } from './chunks/thread.ts';
-import { startTickets } from './control.ts';
+import { type ControlParts, startTickets } from './control.ts';
 import { hear, type HearParts } from './hear.ts';
 import { Histories } from './history.ts';
 import { Judge } from './judge/judge.ts';
@@ -129,12 +129,7 @@ export async function runReceiver(configFile: string, command: readonly string[]
     canary: config.canary === undefined ? undefined : new Canary(config.canary, ledger, link),
     ...watched(config),
   };
-  await startTickets(config, { ledger, logger, shutdown, pipeline, missing });
-  const importers = config.importerKeyFiles.map((file) => readVerifier(file).keyid);
-  const retry = retryOf({ ledger, queue, outbox, logger, anchors });
-  await startAdmin(config, { ledger, logger, shutdown, anchors, outbox, secondLook, retry, link, importers });
-  const http = await serveHttp(config, logger, metrics, parts);
-  shutdown.add('http', () => http.close());
+  const http = await listenToPeople(config, parts, { logger, shutdown, metrics, secondLook });
   watch(notifier, logger, judge, checks);
   notifier.ready();
   notifier.status(`listening, status at ${http.origin}/v1/status`);
@@ -142,6 +137,20 @@ export async function runReceiver(configFile: string, command: readonly string[]
   await secondLook.resume();
   pipeline.resume();
   await outbox.reconcile();
+}
+
+/** Control sockets and the HTTP port. */
+async function listenToPeople(
+  config: ReceiverConfig,
+  parts: AnswerParts & Pick<ControlParts, 'pipeline'>,
+  { metrics, ...own }: Pick<AdminParts, 'logger' | 'shutdown' | 'secondLook'> & { readonly metrics: Metrics },
+): Promise<HttpServer> {
+  await startTickets(config, { ...parts, ...own });
+  const importers = config.importerKeyFiles.map((file) => readVerifier(file).keyid);
+  await startAdmin(config, { ...parts, ...own, importers, retry: retryOf({ ...parts, ...own }) });
+  const http = await serveHttp(config, own.logger, metrics, parts);
+  own.shutdown.add('http', () => http.close());
+  return http;
 }
 
 /** Counts what link tells of. Each code of an alarm is there from the start, so that its first one is growth. */
