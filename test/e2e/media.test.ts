@@ -19,7 +19,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { missing } from '../harbor/needs.ts';
-import { freePort } from '../world/processes.ts';
+import { freePort, until } from '../world/processes.ts';
 import { MAIN, NODE, World } from '../world/world.ts';
 
 const MIB = 2 ** 20;
@@ -62,6 +62,7 @@ describe.skipIf(absent !== undefined)(
           sender.carousel = { passes: 1, gap: '10min' };
           const tickets = { spoolDirectory: join(dir, 'spool'), controlSocket: join(dir, 'sockets/receiver.sock') };
           Object.assign(receiver, { tickets: { keyFile: join(dir, 'keys/other.key.pem'), ...tickets } });
+          Object.assign(receiver, { control: { socket: join(dir, 'sockets/receiver.control') } });
         },
       });
       cleanup.defer(() => world.stop());
@@ -199,6 +200,35 @@ describe.skipIf(absent !== undefined)(
       });
       expect(chunks.status).toBe(1);
       expect(chunks.stdout).toMatch(/^foreign +\d+ datagrams of no media session were passed over$/m);
+    });
+
+    describe('by keys that were revoked before it came', () => {
+      const revoke = (key: string): string =>
+        world.sluice('keys', 'revoke', '--socket', join(dir, 'sockets/receiver.control'), '--reason', 'stolen', key);
+      const lines = (): number => readFileSync(join(dir, 'logs/receiver.log'), 'utf8').split('\n').length;
+
+      it('is refused where the key signed: its statement lies in quarantine, and nothing of it in the store', async () => {
+        const { sequence, digest } = submit('signed', 2 * MIB);
+        exported(`prod/${String(sequence)}`, 'signed');
+        revoke(join(dir, 'keys/transport.pub.pem'));
+        await imported('signed');
+        const refused = await until('the bundle to be refused', 20_000, async () =>
+          (await world.bundles()).find(({ state }) => state === 'quarantined'),
+        );
+        expect(refused.code).toBe('key-revoked');
+        expect(existsSync(join(dir, 'store/blobs/sha256', digest))).toBe(false);
+      });
+
+      it('is refused where the key tagged, datagram by datagram', async () => {
+        const key = world.sluice('keys', 'id', join(dir, 'keys/link.key')).trim();
+        const before = lines();
+        expect(revoke(key)).toContain(key.slice(0, 12));
+        await until('link to hear of it', 20_000, () => lines() > before || undefined);
+        const { status, result } = await imported('stick');
+        expect(status).toBe(1);
+        expect(result.objects).toEqual([]);
+        expect(Object.keys(result.verdicts)).toEqual(['key-ended']);
+      });
     });
   },
 );

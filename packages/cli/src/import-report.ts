@@ -20,13 +20,26 @@ export function importInWords(result: MediaImport): readonly string[] {
       ({ channel, digest, size, state, blocks, stored }) =>
         `object      ${channel} ${digest} ${String(size)} ${state}${state === 'partial' ? `, ${String(blocks - stored)} of ${String(blocks)} blocks lack` : ''}`,
     ),
-    ...(isComplete(result) ? ['result      complete'] : [...whatToDo(result), 'result      not complete']),
+    ...(isComplete(result)
+      ? [`result      complete: all of it is here, and the receiver judges it${show(session)}`]
+      : [...whatToDo(result), 'result      not complete']),
   ];
 }
 
-function whatToDo({ session, objects }: MediaImport): string[] {
+/** The bundle of an export, by the name of its files. */
+function bundleIn(session: string): string | undefined {
   const [, channel, sequence] = /^sluice-([a-z0-9-]+)-(\d+)-s\d+$/.exec(session) ?? [];
-  const bundle = channel === undefined ? '' : ` ${channel}/${String(Number(sequence))}`;
+  return channel === undefined ? undefined : `${channel}/${String(Number(sequence))}`;
+}
+
+function show(session: string): string {
+  const bundle = bundleIn(session);
+  return bundle === undefined ? '' : `:  sluice show ${bundle}`;
+}
+
+function whatToDo({ session, objects }: MediaImport): string[] {
+  const name = bundleIn(session);
+  const bundle = name === undefined ? '' : ` ${name}`;
   if (objects.length === 0)
     return ['problem     nothing in it is authentic under the keys of link, or too much of it is lost: carry it again'];
   if (objects.some(({ state }) => state === 'refused'))

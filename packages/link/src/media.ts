@@ -69,7 +69,7 @@ class MediaIntake {
   constructor(parts: MediaParts) {
     this.#parts = parts;
     const keys: (LinkKey | undefined)[] = [];
-    for (const key of parts.pipeline.believed) keys[key.asid] = key;
+    for (const key of parts.pipeline.keys) keys[key.asid] = key;
     const spool: SpoolPort = {
       open: (info) => {
         const opened = parts.pipeline.spool.open(info);

@@ -53,6 +53,8 @@ export class LinkPipeline {
   readonly #verdicts: Verdict[] = [];
   /** Those that fill the spool beside the one of the link. */
   readonly #others = new Set<ReceiveMachine>();
+  /** ASIDs of keys that ended. */
+  readonly #ended = new Set<number>();
   readonly #alarmed = new Set<string>();
   /** A named state lasts, and is told of again each second: in the log once, and then how often. */
   readonly #alarms: RateLimitedLogger;
@@ -100,7 +102,7 @@ export class LinkPipeline {
       ...arena,
     };
     this.machine = new ReceiveMachine(machineParts, limits, sessionFile.read(), sessionFile.readSeen());
-    for (const { asid, id } of keys) if (parts.endedKeys?.has(id) === true) this.machine.endKey(asid);
+    for (const { asid, id } of keys) if (parts.endedKeys?.has(id) === true) this.endKey(asid);
   }
 
   /** Batches taken so far: moves while datagrams come. */
@@ -143,7 +145,7 @@ export class LinkPipeline {
     const { keys, endedKeys, logger } = this.#parts;
     for (const { asid, channel, id } of keys) {
       if (!ids.includes(id) || endedKeys?.has(id) === true) continue;
-      for (const machine of [this.machine, ...this.#others]) machine.endKey(asid);
+      this.endKey(asid);
       logger.warn({ channel, asid, key: id }, 'link key ended');
       try {
         endedKeys?.add(id);
@@ -154,10 +156,14 @@ export class LinkPipeline {
     }
   }
 
-  /** Keys that are believed: none of those that ended. */
-  get believed(): readonly LinkKey[] {
-    const { keys, endedKeys } = this.#parts;
-    return keys.filter(({ id }) => endedKeys?.has(id) !== true);
+  /** A key is believed no more, by the link's machine and by every other. */
+  endKey(asid: number): void {
+    this.#ended.add(asid);
+    for (const machine of [this.machine, ...this.#others]) machine.endKey(asid);
+  }
+
+  get keys(): readonly LinkKey[] {
+    return this.#parts.keys;
   }
 
   /** Authentic datagrams by key id. */
@@ -167,10 +173,12 @@ export class LinkPipeline {
   }
 
   /**
-   * A machine that fills this spool from somewhere else, while it is open: it hears what is wanted anew, as the link's does.
+   * A machine that fills this spool from somewhere else, while it is open: it hears what is wanted anew and which keys ended,
+   * as the link's does.
    * Gives how to take it out again.
    */
   adopt(machine: ReceiveMachine): () => void {
+    for (const asid of this.#ended) machine.endKey(asid);
     this.#others.add(machine);
     return () => this.#others.delete(machine);
   }

@@ -80,7 +80,7 @@ export async function runLink(configFile: string): Promise<void> {
     logger,
     toReceiver: (message) => announcer.say(message),
   });
-  for (const { asid, ended } of config.keys) if (ended) pipeline.machine.endKey(asid);
+  for (const { asid, ended } of config.keys) if (ended) pipeline.endKey(asid);
   shutdown.add('spool', () => pipeline.spool.close());
   const connected = connectReceiver(config, pipeline, announcer, () => helloOf(pipeline, source, keys));
   receiver.client = connected;
