@@ -96,7 +96,7 @@ describe('docs/ERRORS.md lists', () => {
   });
 
   it('every state', () => {
-    const named = ['missing', 'epoch-went-back', 'superseded', STORE_DAMAGED];
+    const named = ['missing', 'epoch-went-back', 'superseded', STORE_DAMAGED, 'restored', 'sender-restored'];
     expect(listed('States')).toEqual(
       sorted(BUNDLE_STATES, SEND_STATES, named, ['whole', 'partial', 'digest-mismatch']),
     );

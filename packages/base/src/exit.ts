@@ -5,6 +5,9 @@ export const EXIT = {
   failed: 1,
   /** The command line is not one we know. */
   usage: 2,
+  /** `sluice ledger verify`: the ledger does not hold, or the store does not hold what it says. */
+  ledgerBroken: 3,
+  storeLacks: 4,
   /** Our own mistake: an uncaught error. systemd restarts. */
   crash: 70,
   /** A graceful stop did not end in time. */

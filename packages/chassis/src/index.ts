@@ -15,6 +15,13 @@ export type { Rates, RecentView, RefusalView } from './overview.ts';
 export * as api from './openapi.ts';
 export { diskCheck } from './disk.ts';
 export {
+  keepLedger,
+  ledgerConfig,
+  type LedgerConfig,
+  type LedgerSigner,
+  startLedgerKeeping,
+} from './ledger-keeping.ts';
+export {
   addRoutes,
   type Asker,
   askerOf,

@@ -8,6 +8,8 @@ export const STATUSES: readonly (readonly [status: number, meaning: string])[] =
   [EXIT.ok, 'done; of a question, the good answer'],
   [EXIT.failed, 'it failed or was refused, and a sentence said why; of a question, the other answer'],
   [EXIT.usage, 'the command line is not one that is known'],
+  [EXIT.ledgerBroken, 'of "ledger verify": the ledger does not hold'],
+  [EXIT.storeLacks, 'of "ledger verify": the store does not have what the ledger says'],
   [EXIT.crash, 'a mistake of the program itself: report it'],
   [EXIT.stuck, 'a daemon was told to stop, and did not end in time'],
   [EXIT.config, 'a configuration, or a key that it names, is wrong'],

@@ -1,3 +1,4 @@
+import { DURABILITY } from './durability-table.ts';
 import { INCIDENTS } from './incident-table.ts';
 import {
   asking,
@@ -263,6 +264,8 @@ export const TABLE = {
     },
     more: 'It waits for the first datagram as long as it takes.',
   },
+
+  ...DURABILITY,
 
   ...INCIDENTS,
 

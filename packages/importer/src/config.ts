@@ -12,7 +12,7 @@ import {
   url,
   withDefault,
 } from '@sluice/base';
-import { httpConfig } from '@sluice/chassis';
+import { httpConfig, ledgerConfig } from '@sluice/chassis';
 import { channelsConfig, controlConfig, redisConfig, storeConfig, trustConfig } from '@sluice/policy';
 import { loadSigner } from '@sluice/trust';
 
@@ -70,6 +70,7 @@ export const importerConfig = object('sluice importer: from the store into Harbo
   receiptKeyFile: secretFile('private key that signs receipts, PEM', loadSigner),
   replicationDeadline: withDefault(duration('longest run of one replication policy', { min: 1000 }), '6h'),
   replicationPoll: withDefault(duration('how often a running replication is looked at', { min: 1 }), '1s'),
+  ledger: ledgerConfig(loadSigner),
   takeover: withDefault(
     duration('the job of an importer that died is taken up by another after this', { min: 500 }),
     '15s',

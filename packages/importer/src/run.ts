@@ -17,6 +17,7 @@ import {
   type Health,
   startControl,
   startHttp,
+  startLedgerKeeping,
 } from '@sluice/chassis';
 import { ImporterLedger } from '@sluice/ledger';
 import { Anchors, openStore, trustRoutes } from '@sluice/policy';
@@ -42,6 +43,9 @@ export async function runImporter(configFile: string): Promise<void> {
   const shutdown = installShutdown({ logger, notifier });
   const importer = await startImporter(config, logger);
   shutdown.add('importer', () => importer.close());
+  const { checkpointKeyFile } = config.ledger;
+  const signer = checkpointKeyFile === undefined ? undefined : loadSigner(checkpointKeyFile.text());
+  startLedgerKeeping({ ledger: importer.ledger, config: config.ledger, signer, logger, shutdown });
   const watchdog = startWatchdog(notifier, {
     progress: () => importer.jobs.stillMs < STILL_MAX_MS,
     onStall: () => {
@@ -59,6 +63,7 @@ export interface Importer {
   /** Of the read-only HTTP port. */
   readonly origin: string;
   readonly jobs: Jobs;
+  readonly ledger: ImporterLedger;
   close(): Promise<void>;
 }
 
@@ -104,7 +109,7 @@ export async function startImporter(config: ImporterConfig, logger: Logger): Pro
     ports.home.harbor.close();
     ledger.close();
   };
-  return { origin: http.origin, jobs, close };
+  return { origin: http.origin, jobs, ledger, close };
 }
 
 /** Keys and policies of this importer: it believes nobody else about them, the receiver neither. */

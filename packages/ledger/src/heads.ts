@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Digest } from '@sluice/ports';
+import { type Actor, NOBODY } from './control.ts';
 import { transaction } from './database.ts';
 import type { EventChain } from './events.ts';
 
@@ -48,7 +49,7 @@ export class Heads {
   }
 
   /** The numbers of a channel went so far. One that goes less far than the bundles here changes nothing but that it is confirmed. */
-  confirm(channel: string, { sequence, id }: Head): Head {
+  confirm(channel: string, { sequence, id }: Head, actor: Actor = NOBODY): Head {
     return transaction(this.#database, () => {
       if (sequence >= this.of(channel).sequence && sequence > 0) {
         this.#database
@@ -60,7 +61,8 @@ export class Heads {
       }
       this.#database.prepare('DELETE FROM unconfirmed WHERE channel = ?').run(channel);
       const head = this.of(channel);
-      this.#events.append('head-confirmed', channel, { told: sequence, sequence: head.sequence, id: head.id });
+      const said = { action: 'restored', told: sequence, sequence: head.sequence, id: head.id };
+      this.#events.append('head-confirmed', channel, { ...said, ...actor });
       return head;
     });
   }

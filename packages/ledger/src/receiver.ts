@@ -63,6 +63,10 @@ export class ReceiverLedger {
     return new Archive(this.#database, this.#events, this.#now);
   }
 
+  neededFrom(): number {
+    return this.keeping.neededFrom();
+  }
+
   close(): void {
     this.#database.close();
   }

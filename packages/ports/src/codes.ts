@@ -105,6 +105,7 @@ export const CONTROL_CODES = [
   'quarantine-unknown',
   'bundle-unknown',
   'retry-needless',
+  'not-restored',
 ] as const;
 export type ControlCode = (typeof CONTROL_CODES)[number];
 

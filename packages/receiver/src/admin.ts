@@ -4,9 +4,12 @@ import { addRoutes, startControl } from '@sluice/chassis';
 import type { ReceiverLedger, SignedBundle } from '@sluice/ledger';
 import {
   type Anchors,
+  type Asker,
+  type ControlResult,
   type ControlRoutes,
   findKey,
   type KnownKey,
+  no,
   type TrustRouteParts,
   trustRoutes,
 } from '@sluice/policy';
@@ -66,6 +69,7 @@ export function adminRoutes(parts: AdminParts): ControlRoutes {
     },
     '/v1/pause': { reason: 'needed', answer: (_, asker) => ok(paused(outbox, true, asker)) },
     '/v1/resume': { reason: 'needed', answer: (_, asker) => ok(paused(outbox, false, asker)) },
+    '/v1/caught-up': { reason: 'needed', answer: ({ channel }, asker) => caughtUp(parts, channel, asker) },
     '/v1/quarantine': { reason: 'free', answer: ({ before }) => ok(secondLook.list(PAGE, numberOf(before))) },
     '/v1/quarantine/show': { reason: 'free', answer: ({ bundle }) => secondLook.show(bundle) },
     '/v1/quarantine/retry': { reason: 'needed', answer: ({ bundle }, asker) => secondLook.retry(bundle, asker) },
@@ -80,6 +84,16 @@ function paused(outbox: Outbox, wanted: boolean, asker: Parameters<Outbox['pause
   const before = outbox.paused;
   outbox.pause(wanted, asker);
   return { paused: wanted, before };
+}
+
+/** After a restore: not all of a channel comes again, and its imports go on. */
+function caughtUp({ ledger, logger, outbox }: AdminParts, channel: unknown, asker: Asker): ControlResult<unknown> {
+  if (typeof channel !== 'string' || !ledger.keeping.behind().includes(channel))
+    return no('not-restored', 'the channel is none that waits since the ledger was restored');
+  ledger.keeping.caughtUp(channel, { action: 'caught-up', ...asker });
+  logger.warn({ channel, ...asker }, 'imports of the channel go on, though not all came again');
+  void outbox.reconcile();
+  return ok({ channel });
 }
 
 /** Keys that are no trust anchors of channels: those of importers, and of the link as it names them. */

@@ -57,6 +57,7 @@ export function addChecks(health: Health, parts: CheckParts): void {
     ...parts.channels.flatMap((channel) => [
       linkFreshness(channel, parts),
       senderHealth(channel, parts),
+      senderNumbers(channel, parts),
       missingBundles(channel, parts),
     ]),
     fecMargin(parts),
@@ -66,6 +67,7 @@ export function addChecks(health: Health, parts: CheckParts): void {
     ...(parts.cveChannels.length === 0 ? [] : [cveDatabase(parts)]),
     ...parts.disks.map(([what, path]) => diskCheck(what, path, parts.limits.diskFree)),
     damaged(ledger),
+    restored(ledger),
     bundlesIn('quarantined', ledger, 'bundles were refused; /v1/bundles and the quarantine directory say why'),
     bundlesIn('failed', ledger, 'the importer did not take bundles; /v1/bundles says which and why'),
     redis(queue, ledger),
@@ -171,6 +173,23 @@ const senderHealth = (channel: string, { link, quietAfterMs }: CheckParts): Heal
       ...seen,
       output: `the sender says: ${faults === '' ? 'degraded' : faults}; look at its page`,
     };
+  },
+});
+
+/** A sender whose ledger is an older one gives numbers out that were given before. */
+const senderNumbers = (channel: string, { link, ledger }: CheckParts): HealthCheck => ({
+  name: `sender:numbers-${channel}`,
+  check: () => {
+    const { sequence, id } = ledger.keeping.headOf(channel);
+    const seen = {
+      observedValue: link.heartbeatOf(channel)?.sequence ?? 0,
+      observedUnit: 'bundles',
+      threshold: sequence,
+    };
+    if (!link.wentBack(channel)) return { status: 'pass', ...seen };
+    const command = `sluice restored ${channel} ${String(sequence)} ${id ?? 'ID'}`;
+    const output = `the sender counts less far than is known here: was it restored from a backup? On the staging host: ${command}`;
+    return { status: 'fail', ...seen, output };
   },
 });
 
@@ -285,6 +304,19 @@ const damaged = (ledger: ReceiverLedger): HealthCheck => ({
     if (bundles.length === 0) return { status: 'pass', ...seen };
     const named = bundles.slice(0, 5).map(({ channel, sequence }) => `${channel}/${String(sequence)}`);
     const output = `the store has lost some of ${named.join(', ')}; a later pass or a ticket brings it again. Look at the disk, and at who writes to the store`;
+    return { status: 'warn', ...seen, output };
+  },
+});
+
+/** What was imported since the backup from which the ledger was restored comes again, and is imported again once all of it is here. */
+const restored = (ledger: ReceiverLedger): HealthCheck => ({
+  name: 'ledger:restored',
+  gates: 'ready',
+  check: () => {
+    const behind = ledger.keeping.behind();
+    const seen = { observedValue: behind.length, observedUnit: 'channels', threshold: 0 };
+    if (behind.length === 0) return { status: 'pass', ...seen };
+    const output = `the ledger was restored; imports of ${behind.join(', ')} wait until all that came since is here again: a later pass or tickets bring it. What cannot come any more: sluice caught-up CHANNEL`;
     return { status: 'warn', ...seen, output };
   },
 });

@@ -14,7 +14,7 @@ import {
   withDefault,
 } from '@sluice/base';
 import { ENVELOPE_BYTES } from '@sluice/bundle';
-import { httpConfig } from '@sluice/chassis';
+import { httpConfig, ledgerConfig } from '@sluice/chassis';
 import type { Digest } from '@sluice/ports';
 import { loadSigner, loadTicketSigner } from '@sluice/trust';
 import { channelsConfig, controlConfig, publicKeyFile, redisConfig, storeConfig, trustConfig } from '@sluice/policy';
@@ -95,6 +95,7 @@ const receiverFields = object('sluice receiver: verifies, publishes and queues w
     ),
     [],
   ),
+  ledger: ledgerConfig(loadSigner),
   tickets: optional(ticketsConfig),
   canary: optional(canaryConfig),
   chunkLog: optional(chunkLogConfig),

@@ -71,7 +71,7 @@ async function obey(
       const heartbeat = channels.has(message.channel) ? parseHeartbeat(message.body) : undefined;
       if (heartbeat === undefined) break;
       ledger.announce(message.channel, heartbeat.sequence, heartbeat.head, heartbeat.seconds);
-      link.heartbeat(message.channel, heartbeat);
+      link.heartbeat(message.channel, heartbeat, ledger.lastKnown(message.channel));
       missing.look(message.channel);
       break;
     }

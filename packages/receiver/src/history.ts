@@ -40,7 +40,8 @@ export class Histories {
       const { code, detail } = history.error;
       logger.error({ channel, object: digest, code, detail }, 'a history was refused');
     }
-    toLink({ type: 'settle', channel, key });
+    // Not settled: its bytes stay the same until the next bundle, and a ledger that was restored must hear it once more.
+    toLink({ type: 'forget', channel, key });
     return true;
   }
 }

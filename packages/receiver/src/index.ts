@@ -1,3 +1,5 @@
+export { auditReceiver, auditStore, faultOf, type StoreFault, type StoreReport } from './audit.ts';
+export { CatchUp } from './catch-up.ts';
 export { holdName, holdsIn, type Hold } from './chunks/holds.ts';
 export { INDEX_NAME, readIndex } from './chunks/index-file.ts';
 export { ChunkKeeper, type KeeperState } from './chunks/keeper.ts';

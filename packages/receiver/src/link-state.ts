@@ -23,7 +23,10 @@ export class LinkState {
   #status: Message<'status'> | undefined;
   #statusAt: number | undefined;
   #authentic = 0;
-  readonly #heartbeats = new Map<string, { readonly heartbeat: Heartbeat; readonly at: number }>();
+  readonly #heartbeats = new Map<
+    string,
+    { readonly heartbeat: Heartbeat; readonly at: number; readonly known: number; readonly wentBack: boolean }
+  >();
   readonly #progress = new Map<Digest, Message<'progress'>>();
   readonly #alarms = new Map<string, { readonly detail: string; readonly at: number }>();
   /** Fewest symbols beyond need of the blocks of each whole object, latest last: how close it was. */
@@ -53,8 +56,17 @@ export class LinkState {
     if (Number.isSafeInteger(symbolBytes) && symbolBytes > 0) this.#symbolBytes = symbolBytes;
   }
 
-  heartbeat(channel: string, heartbeat: Heartbeat): void {
-    this.#heartbeats.set(channel, { heartbeat, at: performance.now() });
+  /** @param known greatest number of the channel that is known here by now */
+  heartbeat(channel: string, heartbeat: Heartbeat, known = heartbeat.sequence): void {
+    // Statements may be ahead of heartbeats, but not by a whole one.
+    const before = this.#heartbeats.get(channel)?.known ?? 0;
+    const wentBack = heartbeat.sequence < before;
+    this.#heartbeats.set(channel, { heartbeat, at: performance.now(), known, wentBack });
+  }
+
+  /** True while the sender counts less far than is known here: its ledger is an older one. */
+  wentBack(channel: string): boolean {
+    return this.#heartbeats.get(channel)?.wentBack ?? false;
   }
 
   progress(message: Message<'progress'>): void {

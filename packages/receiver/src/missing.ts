@@ -1,6 +1,6 @@
 import type { Logger } from '@sluice/base';
 import type { MissingBundle, ReceiverLedger } from '@sluice/ledger';
-import { jsonText } from '@sluice/ports';
+import { type Digest, jsonText } from '@sluice/ports';
 
 /** Missing sequence numbers named of one channel. */
 export const MISSING_SHOWN = 100;
@@ -9,12 +9,19 @@ export const MISSING_SHOWN = 100;
 export class MissingBundles {
   readonly #ledger: ReceiverLedger;
   readonly #logger: Logger;
+  readonly #onNamed: (channel: string, bundle: Digest) => void;
   /** By channel: what the log has named, with the id that it knew. */
   readonly #named = new Map<string, ReadonlyMap<number, MissingBundle>>();
 
-  constructor(ledger: ReceiverLedger, logger: Logger) {
+  /** @param onNamed the id of a missing bundle is known: what link took of it in another life of the ledger is wanted once more. */
+  constructor(
+    ledger: ReceiverLedger,
+    logger: Logger,
+    onNamed: (channel: string, bundle: Digest) => void = () => undefined,
+  ) {
     this.#ledger = ledger;
     this.#logger = logger;
+    this.#onNamed = onNamed;
   }
 
   of(channel: string): readonly MissingBundle[] {
@@ -29,6 +36,7 @@ export class MissingBundles {
       const known = before.get(sequence);
       if (known !== undefined && known.bundle === bundle.bundle) continue;
       const { bundle: id, name, bytes } = bundle;
+      if (id !== undefined) this.#onNamed(channel, id);
       const release = name === undefined ? undefined : jsonText(name);
       this.#logger.warn(
         { channel, sequence, bundle: id, release, bytes },

@@ -4,6 +4,7 @@ import type { Actor, ReceiverLedger } from '@sluice/ledger';
 import { type Digest, OperationalError, type ReceiverAlarm, type Result } from '@sluice/ports';
 import { bundleOf, type ImportQueue } from '@sluice/queue';
 import { openEnvelope } from '@sluice/trust';
+import type { CatchUp } from './catch-up.ts';
 import { DAMAGE_CODES } from './mend.ts';
 
 /** Setting of the ledger: whether a person holds imports back. */
@@ -28,6 +29,7 @@ export interface OutboxParts {
   readonly onAlarm: (code: ReceiverAlarm) => void;
   /** The importer found the store wanting: it must be looked at. */
   readonly onDoubt: (bundle: Digest) => void;
+  readonly catchUp: CatchUp;
 }
 
 /**
@@ -125,7 +127,8 @@ export class Outbox {
           await this.#parts.queue.remove(bundle);
           this.#unwanted.delete(bundle);
         }
-        for (const { bundle, queued } of this.#parts.ledger.outbox()) await this.#look(bundle, queued, paused);
+        const { catchUp, ledger } = this.#parts;
+        for (const { bundle, queued } of catchUp.due(ledger.outbox())) await this.#look(bundle, queued, paused);
         this.#unavailable = false;
       } catch (error) {
         if (!(error instanceof OperationalError)) throw error;

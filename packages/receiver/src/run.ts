@@ -45,6 +45,7 @@ import { type AnswerParts, bundlesPage, filtersOf, statusOf, storyOf } from './a
 import { receiverSchemas } from './api.ts';
 import { receiverConfig, type ReceiverConfig } from './config.ts';
 import { Canary } from './canary.ts';
+import { CatchUp } from './catch-up.ts';
 import { addChecks } from './checks.ts';
 import { type AdminParts, startAdmin } from './admin.ts';
 import { archiveContext, type Context } from './chunks/context.ts';
@@ -52,6 +53,7 @@ import { KeeperThread } from './chunks/thread.ts';
 import { type ControlParts, startTickets } from './control.ts';
 import { hear, type HearParts } from './hear.ts';
 import { Histories } from './history.ts';
+import { startHousekeeping } from './housekeeping.ts';
 import { Judge } from './judge/judge.ts';
 import { LinkState } from './link-state.ts';
 import { LinkSupervisor } from './link-supervisor.ts';
@@ -92,12 +94,13 @@ export async function runReceiver(configFile: string, command: readonly string[]
   const outbox = openOutbox(config, {
     ...{ ledger, queue, logger, anchors, ...counted, senderSeconds },
     onDoubt: (bundle) => void pipeline.doubt(bundle),
+    catchUp: new CatchUp({ ledger, logger, heard: (channel) => link.heartbeatAge(channel) !== undefined }),
   });
   const peers = new Set<LinePeer<ReceiverToLink>>();
   const toLink = (message: ReceiverToLink): void => {
     for (const peer of peers) peer.send(message);
   };
-  const missing = new MissingBundles(ledger, logger);
+  const missing = new MissingBundles(ledger, logger, wantAgain(toLink));
   const histories = new Histories({ ledger, logger, channels: anchors, toLink });
   const judge = startThread(new Judge(anchors.values()), 'judges statements', logger, shutdown);
   const checks = startThread(new SpoolChecks(), 'hashes the spool', logger, shutdown);
@@ -124,6 +127,7 @@ export async function runReceiver(configFile: string, command: readonly string[]
   shutdown.add('link socket', () => server.close());
   await startSupervisor(config, command, logger, shutdown);
   startReconciler(outbox, shutdown);
+  startHousekeeping(config, { ledger, logger, shutdown });
   const parts = {
     ...{ config, anchors, ledger, link, outbox, queue, pipeline, missing, keeper, channels: names },
     canary: config.canary === undefined ? undefined : new Canary(config.canary, ledger, link),
@@ -177,6 +181,13 @@ function countersOf(metrics: Metrics): Required<Pick<HearParts, 'onMargin'>> & {
     },
   };
 }
+
+/** What link took of a bundle in another life of the ledger must come once more. */
+const wantAgain =
+  (toLink: (message: ReceiverToLink) => void) =>
+  (channel: string, id: Digest): void => {
+    toLink({ type: 'allow', channel, digests: [id] });
+  };
 
 function startReconciler(outbox: Outbox, shutdown: Shutdown): void {
   const timer = setInterval(() => void outbox.reconcile(), RECONCILE_MS);
@@ -249,6 +260,7 @@ function openOutbox(
     readonly anchors: Anchors;
     readonly onAlarm: (code: ReceiverAlarm) => void;
     readonly onDoubt: (bundle: Digest) => void;
+    readonly catchUp: CatchUp;
     readonly senderSeconds: (channel: string) => number | undefined;
   },
 ): Outbox {

@@ -53,7 +53,7 @@ describe('what never came', () => {
     missing.look('prod');
     expect(said()).toEqual([]);
     expect(await take(historyOf('prod', [1, 2]))).toBe(true);
-    expect(told).toEqual(['settle']);
+    expect(told).toEqual(['forget']);
     missing.look('prod');
     expect(said()).toEqual(['the missing bundle 1 r1', 'the missing bundle 2 r2']);
     expect(missing.of('prod').map(({ bundle }) => bundle)).toEqual([idOf(1), idOf(2)]);
@@ -73,7 +73,7 @@ describe('what never came', () => {
       expect(await take(piece)).toBe(true);
       expect(said()).toEqual([`a history was refus ${code}`]);
     }
-    expect(told).toEqual(['settle', 'settle', 'settle']);
+    expect(told).toEqual(['forget', 'forget', 'forget']);
     expect(receiver.ledger.missing('prod', 10)).toEqual([]);
   });
 

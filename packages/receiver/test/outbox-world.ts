@@ -10,6 +10,7 @@ import type { Digest, ReceiverAlarm } from '@sluice/ports';
 import { type ImportQueue, openQueue, startWorker } from '@sluice/queue';
 import { loadSigner, loadVerifier, makeKeyPair, signEnvelope } from '@sluice/trust';
 import { freePort, RedisServer } from '../../queue/test/redis.ts';
+import { CatchUp } from '../src/catch-up.ts';
 import { Outbox, type OutboxParts } from '../src/outbox.ts';
 import { digestOf } from './bundles.ts';
 import { scratch } from './receiver.ts';
@@ -88,6 +89,7 @@ export class World {
       importers: [loadVerifier(importer.publicPem)],
       onAlarm: (code) => this.alarms.push(code),
       onDoubt: (bundle) => this.doubted.push(bundle),
+      catchUp: new CatchUp({ ledger: this.ledger, logger, heard: () => false }),
       ...over,
     });
     return this.outbox;

@@ -19,7 +19,7 @@ import {
   url,
   withDefault,
 } from '@sluice/base';
-import { cronExpression, httpConfig } from '@sluice/chassis';
+import { cronExpression, httpConfig, ledgerConfig } from '@sluice/chassis';
 import { loadSigner, loadTicketVerifier, parseLinkKey } from '@sluice/trust';
 
 const CHANNEL = { pattern: /^[a-z0-9][a-z0-9-]{0,31}$/, words: 'lower-case letters, digits and hyphens, at most 32' };
@@ -176,6 +176,7 @@ const senderFields = object('sluice sender: the staging side', {
     }),
     {},
   ),
+  ledger: ledgerConfig(loadSigner),
   heartbeat: withDefault(duration('how often each channel says that it lives', { min: 100, max: 60_000 }), '1s'),
   channels: checked(
     array('channels', channelConfig, { min: 1, max: 16 }),

@@ -11,6 +11,7 @@ import { exportMedia, type MediaParts } from './media/export.ts';
 import type { MediaWish } from './media/plan.ts';
 import type { PipelineParts } from './pipeline.ts';
 import type { Repairs } from './repairs.ts';
+import { restoredRoutes } from './restored.ts';
 
 export interface ControlParts {
   readonly intakes: ReadonlyMap<string, Intake>;
@@ -61,7 +62,7 @@ export async function startControlSocket(
           return result.ok ? reply.send(result.value) : reply.code(422).send(result.error);
         },
       );
-      addRoutes(app, linkKeyRoutes(linkKeys), peer);
+      addRoutes(app, { ...linkKeyRoutes(linkKeys), ...restoredRoutes(config, ledger, logger) }, peer);
       addExport(app, peer, media, logger);
       app.post<{ Querystring: { channel?: string; name?: string; reason?: string }; Body: Readable }>(
         '/v1/submit',

@@ -1,3 +1,4 @@
+export { auditStaging, type StagingReport } from './audit.ts';
 export { senderConfig, type SenderConfig } from './config.ts';
 export type { MediaHead } from './media/export.ts';
 export { Telemetry } from './observe.ts';

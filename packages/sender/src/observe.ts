@@ -2,6 +2,7 @@ import { statfsSync } from 'node:fs';
 import {
   diskCheck,
   type Health,
+  type HealthCheck,
   History,
   type Metrics,
   type Rates,
@@ -155,6 +156,19 @@ function roomBelow(path: string): number {
   }
 }
 
+/** A restored ledger does not know of the numbers that were given since. */
+const restored = (ledger: SenderLedger): HealthCheck => ({
+  name: 'ledger:restored',
+  gates: 'ready',
+  check: () => {
+    const channels = ledger.heads.unconfirmed();
+    const seen = { observedValue: channels.length, observedUnit: 'channels', threshold: 0 };
+    if (channels.length === 0) return { status: 'pass', ...seen };
+    const output = `the ledger was restored; inputs of ${channels.join(', ')} wait until you tell how far their numbers went: the receiver's page and health name the command`;
+    return { status: 'fail', ...seen, output };
+  },
+});
+
 export function addChecks(health: Health, { config, ledger, telemetry }: Observed): void {
   health.add({
     name: 'transmit:worker',
@@ -180,6 +194,7 @@ export function addChecks(health: Health, { config, ledger, telemetry }: Observe
       };
     },
   });
+  health.add(restored(ledger));
   health.add({
     name: 'transmit:queue',
     check: () => ({ status: 'pass', observedValue: telemetry.pending, observedUnit: 'passes' }),

@@ -38,6 +38,10 @@ export async function sendInput(
     const what = `${String(parts.queuedBundles)} bundles wait for their first pass; this one is taken as soon as one of them has left`;
     throw new OperationalError('queue-full', what, { retryable: true });
   }
+  if (parts.ledger.heads.isUnconfirmed(channel.name)) {
+    const what = `the ledger was restored, and nobody has told how far the numbers of channel ${channel.name} went; the receiver's page names the command`;
+    throw new OperationalError('ledger-restored', what, { retryable: true });
+  }
   const collected = await parts.intake.collect(submission);
   if (!collected.ok) return collected;
   const { bytes } = collected.value;

@@ -18,7 +18,9 @@ import {
   type HttpServer,
   Pace,
   startHttp,
+  startLedgerKeeping,
 } from '@sluice/chassis';
+import { loadSigner } from '@sluice/trust';
 import { unixDatagramSend } from '@sluice/udp';
 import { bundlesPage, filtersOf, storyOf } from './answers.ts';
 import { senderSchemas } from './api.ts';
@@ -70,6 +72,9 @@ export async function runSender(configFile: string): Promise<void> {
     linkKeys: transmission.linkKeys,
     media,
   });
+  const { checkpointKeyFile } = config.ledger;
+  const signer = checkpointKeyFile === undefined ? undefined : loadSigner(checkpointKeyFile.text());
+  startLedgerKeeping({ ledger, config: config.ledger, signer, logger, shutdown });
   const http = await serveHttp({ config, ledger, telemetry, configDigest }, logger);
   shutdown.add('http', () => http.close());
   startWatchdog(notifier, { progress: () => telemetry.workerAlive });

@@ -14,6 +14,7 @@ import {
   type ReceiverToLink,
 } from '@sluice/ports';
 import {
+  CatchUp,
   Gaps,
   hear,
   Histories,
@@ -209,13 +210,16 @@ export async function runSimulatedReceiver({ settings, wire, redis, say }: Surro
   const queue = new SimulatedQueue(redis);
   const importers = [KEYS.importer.verifier];
   const onDoubt = (bundle: Digest): void => void pipeline.doubt(bundle);
-  const outbox = new Outbox({ ledger, queue, logger, importers, onAlarm: () => undefined, onDoubt });
   const link = new LinkState();
+  const catchUp = new CatchUp({ ledger, logger, heard: (channel) => link.heartbeatAge(channel) !== undefined });
+  const outbox = new Outbox({ ledger, queue, logger, importers, onAlarm: () => undefined, onDoubt, catchUp });
   const peers = new Set<(message: ReceiverToLink) => boolean>();
   const toLink = (message: ReceiverToLink): void => {
     for (const send of peers) send(message);
   };
-  const missing = new MissingBundles(ledger, logger);
+  const missing = new MissingBundles(ledger, logger, (channel, id) => {
+    toLink({ type: 'allow', channel, digests: [id] });
+  });
   const histories = new Histories({ ledger, logger, channels, toLink });
   const pipeline = new ReceiverPipeline({
     ...{ store, checks: new SpoolChecks(), judge: new Judge(channels.values()), ledger, logger, channels, gates: [] },
