@@ -6,6 +6,7 @@ import { io } from './io.ts';
 import { kill } from './kill.ts';
 import { late } from './late.ts';
 import { redis } from './redis.ts';
+import { receiverRestored, senderRestored } from './restore.ts';
 import { spoolRot, storeRot } from './rot.ts';
 import { soak } from './soak.ts';
 
@@ -20,6 +21,8 @@ export const CASES: readonly ChaosCase[] = [
   io,
   spoolRot,
   storeRot,
+  senderRestored,
+  receiverRestored,
   late,
   hostile,
   soak,

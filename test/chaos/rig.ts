@@ -49,6 +49,10 @@ export interface HealthAnswer {
   readonly checks: Readonly<Record<string, readonly [{ readonly status: string; readonly output?: string }]>>;
 }
 
+/** Importers tell of each tag on level debug. */
+const talkative = (argv: readonly string[]): readonly string[] =>
+  argv.includes('importer') ? ['env', 'SLUICE_LOG_LEVEL=debug', ...argv] : argv;
+
 /** A pair across a diode of two network namespaces, and whoever starts what ends: systemd's part. */
 export class Rig implements AsyncDisposable {
   readonly dir: string;
@@ -73,7 +77,7 @@ export class Rig implements AsyncDisposable {
       dir,
       linkPort: LINK_PORT,
       sendTo: { host: ISOLATED_ADDRESS, port: LINK_PORT },
-      on: (side, argv) => diode.on(side, wrap?.(argv, dir) ?? argv),
+      on: (side, argv) => diode.on(side, talkative(wrap?.(argv, dir) ?? argv)),
       ...(faults === undefined ? {} : { faults }),
       tune: (configs) => {
         Object.assign(configs.link.chunkLog, { mode: 'off' });

@@ -13,8 +13,8 @@ import {
   refused,
   syncPath,
 } from './backup-files.ts';
-import { answered, RECEIVER_SOCKET } from './control.ts';
-import { say, tell } from './say.ts';
+import { answered } from './control.ts';
+import { say, sayJson, tell } from './say.ts';
 import { optionsOf } from './table.ts';
 
 /** 2020-01-01T00:00:00Z in Unix seconds: epochs of sessions count from here (docs/PROTOCOL.md S-1). */
@@ -157,8 +157,8 @@ export async function caughtUp(args: readonly string[]): Promise<number> {
   const { values, positionals } = parseArguments(args, optionsOf('caught-up'));
   const [channel] = positionals;
   if (channel === undefined || positionals.length > 1) throw new UsageError('caught-up takes a channel');
-  const { socket = RECEIVER_SOCKET } = values;
-  await answered(socket, '/v1/caught-up', { channel, reason: required(values.reason, 'reason') });
-  say(`Imports of channel ${channel} go on.`);
+  const now = await answered(values.socket, '/v1/caught-up', { channel, reason: required(values.reason, 'reason') });
+  if (values.json === true) sayJson(JSON.stringify(now));
+  else say(`Imports of channel ${channel} go on.`);
   return 0;
 }
