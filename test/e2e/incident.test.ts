@@ -1,7 +1,16 @@
 import { execFile, execFileSync, spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -227,6 +236,14 @@ describe.skipIf(absent !== undefined)(
       }
     });
 
+    it('has logs in which the name of a bundle is no more than text, too', () => {
+      const all = ['sender', 'receiver', 'importer'].map((name) => readFileSync(join(dir, `logs/${name}.log`), 'utf8'));
+      expect(all.filter((text) => text.includes('<img src=x onerror=alert(1)> \\u202egnp.exe')).length).toBeGreaterThan(
+        0,
+      );
+      for (const text of all) expect(text.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Bidi_Control}]/u);
+    });
+
     it('each chunk log says under what it was received, and the ledger knows what that was', () => {
       const { good, faults } = json('chunklog', 'verify', '--json', '--key', indexKey, '--ledger', ledger, chunks) as {
         good: { name: string; under: Record<string, string> }[];
@@ -253,7 +270,17 @@ describe.skipIf(absent !== undefined)(
       expect(first?.sites.map(({ site }) => site)).toEqual(['a', 'b']);
       expect(first?.places).toEqual([{ target: 'library/box:1.0', now: 'prod/2', isCurrent: false }]);
       expect(second?.places).toEqual([{ target: 'library/box:1.0', now: 'prod/2', isCurrent: true }]);
-      expect(sluice('impact', ...places, '--bundle', 'prod/1').out).toContain('\\u202egnp.exe');
+      const words = sluice('impact', ...places, '--bundle', 'prod/1').out;
+      expect(words).toContain('"<img src=x onerror=alert(1)> \\u202egnp.exe", imported');
+      expect(words).toMatch(/^now +library\/box:1\.0: prod\/2$/m);
+      expect(words.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Bidi_Control}]/u);
+      expect(json('impact', '--json', ...places, '--since', '2999-01-01T00:00:00Z')).toEqual([]);
+      expect(sluice('impact', ...places, '--bundle', 'prod/9').status).toBe(1);
+      // It only looks: the ledger is as it was, and belongs to its daemon alone.
+      expect(
+        sluice('impact', '--ledger', join(dir, 'nowhere.sqlite'), '--since', '2026-01-01T00:00:00Z').err,
+      ).toContain('(ledger-unreadable)');
+      expect(existsSync(join(dir, 'nowhere.sqlite'))).toBe(false);
       expect(json('impact', '--json', ...places, '--signer', 'f'.repeat(64))).toEqual([]);
     });
 
@@ -316,7 +343,7 @@ describe.skipIf(absent !== undefined)(
     it('is played to a receiver again, as a media session that leaves the live one alone', async () => {
       const session = async (): Promise<number | undefined> =>
         (await world.get<{ link: { session?: number } }>('receiver', '/v1/status'))?.link.session;
-      const before = await session();
+      const before = await until('the session that link is in', 20_000, session);
       // Not waited for in this thread, which reads the answer of the receiver meanwhile.
       const words = [
         'replay',
@@ -339,7 +366,7 @@ describe.skipIf(absent !== undefined)(
         const status = await world.get<{ link: { verdicts: Record<string, number> } }>('receiver', '/v1/status');
         return (status?.link.verdicts.surplus ?? 0) >= sent / 2 || undefined;
       });
-      expect(await session()).toBe(before);
+      expect(await until('the session that link is in', 20_000, session)).toBe(before);
       expect((await world.bundles()).map(({ state }) => state)).toEqual(['imported', 'imported']);
     });
 

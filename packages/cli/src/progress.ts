@@ -5,6 +5,7 @@ const DRAW_MS = 100;
 const LINE_MS = 10_000;
 /** Over this while the rate is taken. */
 const WINDOW_MS = 10_000;
+const SAMPLE_MS = 50;
 const BAR_WIDTH = 24;
 
 /** Where progress is shown: standard error, so that standard output stays what it is. */
@@ -47,12 +48,13 @@ export class Progress {
   /** `done` of `total` so far; the total may become known late, or grow. */
   at(done: number, total: number | undefined): void {
     const now = this.#now();
-    this.#seen.push({ at: now, done });
+    // Told of each datagram, of a hundred thousand a second: no more is remembered than the rate needs.
+    if (now - (this.#seen.at(-1)?.at ?? -Infinity) >= SAMPLE_MS) this.#seen.push({ at: now, done });
     // One before the window stays, so that there is a rate over all of it.
     while (this.#seen.length > 2 && now - (this.#seen[1]?.at ?? now) > WINDOW_MS) this.#seen.shift();
     if (now - this.#shownAt < (this.#to.isTTY === true ? DRAW_MS : LINE_MS)) return;
     this.#shownAt = now;
-    const words = this.#words(done, total);
+    const words = this.#words(done, total, now);
     if (this.#to.isTTY !== true) {
       this.#to.write(`${this.#what}: ${words}\n`);
       return;
@@ -71,10 +73,10 @@ export class Progress {
     this.#isDrawn = false;
   }
 
-  #words(done: number, total: number | undefined): string {
+  #words(done: number, total: number | undefined, now: number): string {
     const amount = (value: number): string => amountOf(value, this.#unit);
-    const [first, last] = [this.#seen[0], this.#seen.at(-1)];
-    const span = ((last?.at ?? 0) - (first?.at ?? 0)) / 1000;
+    const [first] = this.#seen;
+    const span = (now - (first?.at ?? now)) / 1000;
     const rate = span <= 0 ? 0 : Math.max(0, done - (first?.done ?? 0)) / span;
     const left = total === undefined || rate === 0 || done >= total ? '' : `, ${duration((total - done) / rate)} left`;
     const speed = rate === 0 ? '' : `, ${amount(rate)}/s`;

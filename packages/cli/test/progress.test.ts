@@ -50,6 +50,16 @@ describe('progress', () => {
     expect(wide.written.at(-1)).toMatch(/50 %, 5\.0 kB of 10\.0 kB$/);
   });
 
+  it('remembers no more than the rate needs, of however many steps it is told', () => {
+    const { clock, progress } = shown(false);
+    const before = process.memoryUsage().heapUsed;
+    for (let step = 0; step < 2_000_000; step += 1) {
+      clock.ms = step / 250;
+      progress.at(step, 4_000_000);
+    }
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(40 * 2 ** 20);
+  });
+
   it('does without a total', () => {
     const { written, clock, progress } = shown(true, 200);
     progress.at(0, undefined);

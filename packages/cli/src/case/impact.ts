@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { parseEnvelope, parseReceipt, type Receipt } from '@sluice/bundle';
+import { parseEnvelope, parseReceipt, type Receipt, type ReleaseStatement } from '@sluice/bundle';
 import { type BundleRecord, ReceiverLedger } from '@sluice/ledger';
 import { type Digest, hostile, jsonText, terminalText } from '@sluice/ports';
 import { loadVerifier } from '@sluice/trust';
@@ -89,7 +89,7 @@ function viewOf(
           : [`file ${target.path}`],
     })) ?? receipt?.artifacts.map(({ name, digest, sites }) => ({ name, type: 'unknown', digest, sites, targets: [] }));
   return {
-    ...{ bundle: bundle.id, channel: bundle.channel, sequence: bundle.sequence, name: jsonText(bundle.name) },
+    ...{ bundle: bundle.id, channel: bundle.channel, sequence: bundle.sequence, name: nameOf(bundle, release) },
     ...{ state: bundle.state, received: time(bundle.firstSeen), changed: time(bundle.changed) },
     signatures: statements.flatMap(({ name, bytes }) =>
       signaturesOf(bytes, anchors).map((signature) => ({ ...signature, statement: name })),
@@ -99,6 +99,10 @@ function viewOf(
     isImported: bundle.state === 'imported',
   };
 }
+
+/** What the receiver let in has its name in the ledger; of what it refused the release itself may tell, which nobody vouches for. */
+const nameOf = ({ name, state }: BundleRecord, release: ReleaseStatement | undefined): string =>
+  jsonText(state === 'quarantined' && release !== undefined ? hostile(release.name) : name);
 
 const time = (ms: number): string => new Date(ms).toISOString();
 
@@ -158,7 +162,7 @@ function chosen(
 function inWords(found: readonly Impact[]): string[] {
   if (found.length === 0) return ['nothing entered'];
   return found.flatMap(({ channel, sequence, bundle, name, state, received, signatures, hasRelease, artifacts }) => [
-    `bundle      ${channel}/${String(sequence)} ${bundle} ${terminalText(hostile(name))}, ${state}, received ${received}`,
+    `bundle      ${channel}/${String(sequence)} ${bundle} "${terminalText(hostile(name))}", ${state}, received ${received}`,
     ...signatures.map(
       ({ statement, keyid, roles, holds }) =>
         `signed      ${statement} by ${keyid} (${roles.join(', ')})${holds === true ? '' : holds === false ? ', which does not hold' : ', not checked'}`,
