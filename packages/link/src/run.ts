@@ -7,6 +7,7 @@ import {
   digestOfConfig,
   installShutdown,
   type LineClient,
+  type Logger,
   listenFds,
   loadConfig,
   type Shutdown,
@@ -25,6 +26,7 @@ import { makeLinkKey, openTagAccelerator, parseLinkKey, type TagChoice } from '@
 import { type LinkSource, openSource, RECEIVE_BYTES, unixDatagramSend } from '@sluice/udp';
 import { Announcer } from './announcer.ts';
 import { Arena } from '@sluice/wasm';
+import { readHandover, writeHandover } from './handover-file.ts';
 import { linkConfig, type LinkConfig } from './config.ts';
 import { EndedKeys } from './ended-keys.ts';
 import { type MediaParts, serveMedia } from './media.ts';
@@ -86,7 +88,11 @@ export async function runLink(configFile: string): Promise<void> {
   receiver.client = connected;
   shutdown.add('receiver connection', () => connected.close());
   await startMedia(config, { pipeline, limits, logger }, shutdown);
+  takeOver(config, pipeline, logger);
   pipeline.start(source);
+  shutdown.add('handover', () => {
+    handOver(config, pipeline, logger);
+  });
   shutdown.add('link socket', () => source.close());
   let turned = performance.now();
   const timer = setInterval(() => {
@@ -106,6 +112,29 @@ export async function runLink(configFile: string): Promise<void> {
     { channels: config.keys.map(({ channel }) => channel), session: pipeline.machine.highestLive },
     'link ready',
   );
+}
+
+/** What came and is in no whole block yet: the next process goes on with it, and so a restart costs no datagram. */
+function handOver({ stateDirectory }: LinkConfig, { machine }: LinkPipeline, logger: Logger): void {
+  try {
+    const records = writeHandover(stateDirectory, machine.handover());
+    logger.info({ records, bytes: machine.blockBytes }, 'handed over to the next start');
+  } catch (err) {
+    logger.error({ err }, 'what is in no whole block yet could not be handed over: a later pass brings it');
+  }
+}
+
+function takeOver({ stateDirectory }: LinkConfig, { machine }: LinkPipeline, logger: Logger): void {
+  let records = 0;
+  try {
+    for (const item of readHandover(stateDirectory)) {
+      machine.takeOver(item);
+      records += 1;
+    }
+  } catch (err) {
+    logger.error({ err }, 'what the process before handed over cannot be read: a later pass brings it');
+  }
+  if (records > 0) logger.info({ records, bytes: machine.blockBytes }, 'taken over from the process before');
 }
 
 /** Each chunk log says under what it was received: our configuration, and what the receiver judges by once it is known. */

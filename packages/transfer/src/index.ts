@@ -17,18 +17,21 @@ export type {
   SendParts,
   SendSettings,
 } from './send/types.ts';
-export { type JudgedBatch, ReceiveMachine, type SeenSession } from './receive/machine.ts';
+export { ReceiveMachine } from './receive/machine.ts';
+export type { HandoverItem } from './receive/handover.ts';
 export { BATCH_RUNS, RUN_WORDS } from './receive/kernel.ts';
 export { ReceivingObject } from './receive/object.ts';
 export { WINDOW } from './receive/window.ts';
 export {
   DEFAULT_LIMITS,
+  type JudgedBatch,
   receiveArenaBytes,
   type ObjectInfo,
   type ReceiveCounters,
   type ReceiveEvent,
   type ReceiveLimits,
   type ReceiveParts,
+  type SeenSession,
   spoolKey,
   type SpoolPort,
 } from './receive/types.ts';

@@ -4,6 +4,7 @@ import {
   FDT_HEADER_BYTES,
   HEADER_BYTES,
   ntpFromUnix,
+  SN_OFFSET,
   TAG_OFFSET,
   writeFdtHeader,
   writeObjectHeader,
@@ -134,6 +135,14 @@ export class Bench {
   signed(datagram: Uint8Array, tsi = TSI, asid = 0): Uint8Array {
     this.keys[asid]?.session(tsi).sign(datagram, TAG_OFFSET);
     return datagram;
+  }
+
+  /** The same datagram with the next sequence number. */
+  renumbered(datagram: Uint8Array, tsi = TSI): Uint8Array {
+    const copy = datagram.slice();
+    const sn = this.sn(tsi);
+    for (let i = 0; i < 5; i += 1) copy[SN_OFFSET + i] = Math.floor(sn / 256 ** (4 - i)) & 0xff;
+    return this.signed(copy, tsi);
   }
 
   sn(tsi: number): number {

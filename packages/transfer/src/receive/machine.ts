@@ -14,13 +14,14 @@ import {
 } from '@sluice/alc';
 import type { Authenticator, DatagramCode, LinkKey, Verdict } from '@sluice/ports';
 import { Arena } from '@sluice/wasm';
+import { blocksOf, type HandoverItem, namesOf } from './handover.ts';
 import { HOST, PLACE, ReceiveKernel } from './kernel.ts';
 import type { ReceivingObject } from './object.ts';
 import { Placement } from './placement.ts';
 import { type ChannelState, infoOf, ReceiveSession } from './session.ts';
 import { Stopwatch } from '../stopwatch.ts';
 import { plainArenaBytes, RECEIVE_STOPS, type ReceiveStop } from './types.ts';
-import type { ReceiveCounters, ReceiveLimits, ReceiveParts } from './types.ts';
+import type { JudgedBatch, ReceiveCounters, ReceiveLimits, ReceiveParts, SeenSession } from './types.ts';
 import { ReplayWindow, WINDOW_BYTES } from './window.ts';
 
 /** The previous live session stays open that long (PROTOCOL.md S-3). */
@@ -38,21 +39,6 @@ const SESSIONS = SIDE_SESSIONS + 3;
 interface Followed {
   readonly session: ReceiveSession;
   readonly key: LinkKey;
-}
-
-/** A session and the highest sequence number accepted in it. */
-export interface SeenSession {
-  readonly tsi: number;
-  readonly sn: number;
-}
-
-/** A batch with a verdict for each datagram, in order. Valid during the call only. */
-export interface JudgedBatch {
-  readonly bytes: Uint8Array;
-  readonly offsets: Uint32Array;
-  readonly lengths: Uint32Array;
-  readonly count: number;
-  readonly verdicts: readonly Verdict[];
 }
 
 /**
@@ -88,7 +74,9 @@ export class ReceiveMachine {
   /** Whose authentic datagram came last that the kernel did not judge. */
   #latest: Followed | undefined;
   /** The live session that an earlier run followed, and how far. */
-  readonly #seen: SeenSession | undefined;
+  #seen: SeenSession | undefined;
+  /** What TOIs of the live session stand for by the word of an earlier run, until that session goes on. */
+  #named: (HandoverItem & { readonly type: 'name' })[] = [];
   /** Verdicts of the present batch that the kernel did not give. */
   #ours: Verdict[] = [];
 
@@ -145,6 +133,28 @@ export class ReceiveMachine {
   /** Objects followed, whole or not. */
   objects(): Iterable<ReceivingObject> {
     return this.#placement.objects();
+  }
+
+  /** What was received and would be lost with this machine, in the order in which `takeOver` of the next one wants it. */
+  *handover(): Generator<HandoverItem> {
+    const session = this.#sessions.get(this.#highest);
+    // Where the live session has not gone on yet, what was taken over goes on to the next.
+    const seen = this.seen ?? this.#seen;
+    if (seen !== undefined) yield { type: 'seen', tsi: seen.tsi, sn: seen.sn };
+    yield* session === undefined ? this.#named : namesOf(session);
+    for (const object of this.#placement.objects()) yield* blocksOf(object);
+  }
+
+  /** Takes what an earlier run held, before the first datagram. What no key of now stands for is left out. */
+  takeOver(item: HandoverItem): void {
+    if (item.type === 'seen') {
+      this.#seen = item;
+      return;
+    }
+    const key = this.#parts.keys[item.info.asid];
+    if (key?.channel !== item.info.channel || this.#ended.has(key.asid)) return;
+    if (item.type === 'name') this.#named.push(item);
+    else this.#placement.restore(item);
   }
 
   /** Judges one datagram, of `length` bytes at `offset`, and uses it. */
@@ -322,7 +332,18 @@ export class ReceiveMachine {
     if (this.#seen?.tsi === tsi) session.window.beginBehind(this.#seen.sn);
     this.#sessions.set(tsi, session);
     this.#parts.onEvent({ type: 'session', tsi });
+    if (tsi === this.#highest) this.#nameAgain(session);
     return session;
+  }
+
+  #nameAgain(session: ReceiveSession): void {
+    for (const { tsi, toi, info } of this.#named) {
+      const key = this.#parts.keys[info.asid];
+      if (tsi !== session.tsi || key === undefined) continue;
+      this.#placement.meaning(session, session.channel(key, this.#parts.codec, this.#limits), toi, info);
+    }
+    // Of a session that was replaced nobody asks any more.
+    this.#named = [];
   }
 
   #replaceLive(tsi: number, now: number): void {

@@ -4,6 +4,7 @@ import type { DatagramCode, LinkKey, Verdict } from '@sluice/ports';
 import type { Arena } from '@sluice/wasm';
 import type { BlockCache } from './cache.ts';
 import { type GatheringBlock, recoverByCopy } from './gather.ts';
+import type { HandoverItem } from './handover.ts';
 import { GatheringOrder, ReceivingObject } from './object.ts';
 import { SegmentMemory } from './segments.ts';
 import type { ChannelState, ReceiveSession, ToiEntry } from './session.ts';
@@ -76,14 +77,27 @@ export class Placement {
       asid,
       channel: name,
     };
-    this.#parts.onNamed?.(session.tsi, file.toi, info);
-    const entry =
-      contentType === HEARTBEAT_TYPE ? ({ type: 'heartbeat', info, done: false } as const) : this.#entry(info);
-    const forgotten = channel.name(file.toi, entry, this.#limits.tois);
-    if (forgotten?.type === 'object') this.#cache?.dropAll(forgotten.object);
+    this.meaning(session, channel, file.toi, info);
     for (const { sbn, esi, symbol } of channel.waiting.take(file.toi)) {
       this.use(session, channel, file.toi, sbn, esi, symbol);
     }
+  }
+
+  /** From now on a TOI stands for this object. */
+  meaning(session: ReceiveSession, channel: ChannelState, toi: number, info: ObjectInfo): void {
+    this.#parts.onNamed?.(session.tsi, toi, info);
+    const entry =
+      info.contentType === HEARTBEAT_TYPE ? ({ type: 'heartbeat', info, done: false } as const) : this.#entry(info);
+    const forgotten = channel.name(toi, entry, this.#limits.tois);
+    if (forgotten?.type === 'object') this.#cache?.dropAll(forgotten.object);
+  }
+
+  /** Symbols that an earlier run held of a block. */
+  restore({ info, sbn, esis, symbols }: HandoverItem & { readonly type: 'block' }): void {
+    const opened = this.#open(info);
+    if (typeof opened === 'string' || opened.type !== 'object') return;
+    for (const [i, esi] of esis.entries())
+      this.#gather(opened.object, sbn, esi, symbols.subarray(i * info.symbolBytes, (i + 1) * info.symbolBytes));
   }
 
   #entry(info: ObjectInfo): ToiEntry {

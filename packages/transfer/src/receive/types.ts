@@ -105,6 +105,21 @@ export type ReceiveEvent =
     }
   | { readonly type: 'margin'; readonly info: ObjectInfo; readonly worst: number; readonly recovered: number };
 
+/** A session and the highest sequence number accepted in it. */
+export interface SeenSession {
+  readonly tsi: number;
+  readonly sn: number;
+}
+
+/** A batch with a verdict for each datagram, in order. Valid during the call only. */
+export interface JudgedBatch {
+  readonly bytes: Uint8Array;
+  readonly offsets: Uint32Array;
+  readonly lengths: Uint32Array;
+  readonly count: number;
+  readonly verdicts: readonly Verdict[];
+}
+
 /** Counters of the receiving half; datagrams by verdict. */
 export interface ReceiveCounters {
   readonly verdicts: Map<Verdict, number>;
