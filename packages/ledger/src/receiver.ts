@@ -134,6 +134,7 @@ export class ReceiverLedger {
         throw new Error(`bundle ${id} is ${bundle?.state ?? 'unknown'}, not receiving`);
       this.#database.prepare('UPDATE bundles SET name = ? WHERE id = ?').run(name, id);
       this.#set(id, 'published', '', '');
+      this.#database.prepare('DELETE FROM dropped WHERE bundle = ?').run(id);
       for (const { type, target, version } of versions) {
         this.#database
           .prepare(

@@ -50,6 +50,24 @@ describe('a published bundle of which the store lost something', () => {
   });
 });
 
+describe('a bundle whose blobs went from the store', () => {
+  it('is kept again when it is published again', () => {
+    const { ledger, id } = receiver();
+    ledger.received(bundleOf(1));
+    ledger.publish(id, 'name', [], {});
+    expect(ledger.keeping.inStore()).toEqual([]);
+    ledger.recordReceipt(id, 'failed', 'blob-missing', RECEIPT);
+    expect(ledger.keeping.inStore()).toEqual([id]);
+    ledger.keeping.dropped(id, { why: 'age' });
+    expect(ledger.keeping.inStore()).toEqual([]);
+    ledger.keeping.reopen(id, 'all of it', {});
+    ledger.publish(id, 'name', [], {});
+    ledger.recordReceipt(id, 'imported', '', RECEIPT);
+    expect(ledger.keeping.inStore()).toEqual([id]);
+    ledger.close();
+  });
+});
+
 describe('a bundle that waits', () => {
   it('says what for, and is recorded when that changes', () => {
     const { ledger, kinds, id } = receiver();

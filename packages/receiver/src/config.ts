@@ -57,6 +57,8 @@ const receiverFields = object('sluice receiver: verifies, publishes and queues w
   stateDirectory: path('ledger; private'),
   quarantineDirectory: path('where refused bundles go, with their reason'),
   quarantineBundles: withDefault(integer('refused bundles kept', { min: 1, max: 100_000 }), 1000),
+  quarantineBytes: withDefault(bytes('most bytes of them; the oldest go, the latest never does', { min: 1 }), '10GiB'),
+  quarantineFor: withDefault(duration('refused bundles are kept for so long', { min: 3_600_000 }), '365d'),
   linkSocket: path('Unix socket on which link reports'),
   linkSocketMode: withDefault(
     string('file mode of that socket, octal', { pattern: /^0[0-7]{3}$/, words: 'such as 0660' }),
@@ -94,6 +96,14 @@ const receiverFields = object('sluice receiver: verifies, publishes and queues w
       { max: 16 },
     ),
     [],
+  ),
+  retention: withDefault(
+    object('how long the blobs of bundles that are over stay in the store', {
+      importedFor: withDefault(duration('those of an imported bundle', { min: 0 }), '30d'),
+      failedFor: withDefault(duration('those of a bundle that an importer gave up', { min: 0 }), '90d'),
+      storeBytes: withDefault(bytes('beyond this the oldest imported bundles go, however young', { min: 1 }), '1TiB'),
+    }),
+    {},
   ),
   ledger: ledgerConfig(loadSigner),
   tickets: optional(ticketsConfig),

@@ -60,6 +60,11 @@ export class ReceiverPipeline {
     if (!done) setTimeout(() => void this.doubt(id), RETRY_MS).unref();
   }
 
+  /** Whoever takes something out of the store does it in turn with the bundles. */
+  alone(work: () => Promise<void>): Promise<void> {
+    return this.#bundles.take(work);
+  }
+
   /** Bundles under way. */
   get open(): readonly UnderWay[] {
     return [...this.#open].map(underWay);

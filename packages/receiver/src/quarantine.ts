@@ -16,16 +16,23 @@ export interface KeptStatement {
   readonly size: number;
 }
 
-/** Where refused bundles go: `HEX/` with their statements and `reason.json`. The oldest go beyond `limit`. */
+export interface QuarantineLimits {
+  readonly bundles: number;
+  readonly bytes: number;
+  /** Milliseconds by the local clock. */
+  readonly forMs: number;
+}
+
+/** Where refused bundles go: `HEX/` with their statements and `reason.json`. The oldest go beyond the limits. */
 export class Quarantine {
   readonly #directory: string;
-  readonly #limit: number;
+  readonly #limits: QuarantineLimits;
   readonly #turns = new Turns();
 
-  /** @param limit bundles kept. */
-  constructor(directory: string, limit: number) {
+  /** @param limits bundles kept, or all limits. */
+  constructor(directory: string, limits: number | QuarantineLimits) {
     this.#directory = directory;
-    this.#limit = limit;
+    this.#limits = typeof limits === 'number' ? { bundles: limits, bytes: Infinity, forMs: Infinity } : limits;
   }
 
   /** One at a time: what is being kept must not be taken for the oldest. */
@@ -62,17 +69,31 @@ export class Quarantine {
   async #prune(last: string): Promise<void> {
     const entries = await readdir(this.#directory, { withFileTypes: true });
     const kept = entries.filter((entry) => entry.isDirectory() && NAME.test(entry.name)).map(({ name }) => name);
-    if (kept.length <= this.#limit) return;
     const dated = await Promise.all(
-      kept.map(async (name) => ({
-        name,
-        at: name === last ? Infinity : await dateOf(join(this.#directory, name)),
-      })),
+      kept.map(async (name) => {
+        const path = join(this.#directory, name);
+        return { path, at: name === last ? Infinity : await dateOf(path), bytes: await bytesIn(path) };
+      }),
     );
-    dated.sort((a, b) => a.at - b.at);
-    for (const { name } of dated.slice(0, kept.length - this.#limit)) {
-      await rm(join(this.#directory, name), { recursive: true, force: true });
+    dated.sort((a, b) => b.at - a.at);
+    const { bundles, bytes, forMs } = this.#limits;
+    let total = 0;
+    for (const [i, each] of dated.entries()) {
+      total += each.bytes;
+      const isOver = i >= bundles || total > bytes || Date.now() - each.at > forMs;
+      if (i > 0 && isOver) await rm(each.path, { recursive: true, force: true });
     }
+  }
+}
+
+/** Bytes of the files of a refused bundle. */
+async function bytesIn(path: string): Promise<number> {
+  try {
+    const sizes = (await readdir(path)).map(async (name) => (await stat(join(path, name))).size);
+    return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 0;
+    throw error;
   }
 }
 

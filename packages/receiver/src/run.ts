@@ -53,7 +53,7 @@ import { KeeperThread } from './chunks/thread.ts';
 import { type ControlParts, startTickets } from './control.ts';
 import { hear, type HearParts } from './hear.ts';
 import { Histories } from './history.ts';
-import { startHousekeeping } from './housekeeping.ts';
+import { openQuarantine, startHousekeeping } from './housekeeping.ts';
 import { Judge } from './judge/judge.ts';
 import { LinkState } from './link-state.ts';
 import { LinkSupervisor } from './link-supervisor.ts';
@@ -64,7 +64,6 @@ import { overviewOf } from './overview.ts';
 import { ReceiverPipeline } from './pipeline.ts';
 import { SpoolChecks } from './spool/checks.ts';
 import { ImportRetry, type ImportRetryParts } from './import-retry.ts';
-import { Quarantine } from './quarantine.ts';
 import { SecondLook } from './second-look.ts';
 
 /** How often the outbox is held against the queue. */
@@ -104,7 +103,7 @@ export async function runReceiver(configFile: string, command: readonly string[]
   const histories = new Histories({ ledger, logger, channels: anchors, toLink });
   const judge = startThread(new Judge(anchors.values()), 'judges statements', logger, shutdown);
   const checks = startThread(new SpoolChecks(), 'hashes the spool', logger, shutdown);
-  const quarantine = new Quarantine(config.quarantineDirectory, config.quarantineBundles);
+  const quarantine = openQuarantine(config);
   const { statementBytes } = config.limits;
   const pipeline = new ReceiverPipeline({
     store,
@@ -127,7 +126,7 @@ export async function runReceiver(configFile: string, command: readonly string[]
   shutdown.add('link socket', () => server.close());
   await startSupervisor(config, command, logger, shutdown);
   startReconciler(outbox, shutdown);
-  startHousekeeping(config, { ledger, logger, shutdown });
+  startHousekeeping(config, { store, ledger, logger, shutdown, pipeline });
   const parts = {
     ...{ config, anchors, ledger, link, outbox, queue, pipeline, missing, keeper, channels: names },
     canary: config.canary === undefined ? undefined : new Canary(config.canary, ledger, link),

@@ -10,7 +10,7 @@ const digest = (name: string) => digestOf(Buffer.from(name));
 const REFUSAL = { code: 'signer-unknown', detail: 'nobody\nwe know \u001b[31m' } as const;
 
 function statement(name: string) {
-  const path = join(scratch(), name);
+  const path = join(scratch(), name.slice(0, 10));
   writeFileSync(path, name);
   return { channel: 'prod', key: 'k', digest: digest(name), size: name.length, contentType: 'x', path };
 }
@@ -49,6 +49,32 @@ describe('quarantine', () => {
     expect(there()).toHaveLength(3);
     expect(existsSync(join(root, 'notes'))).toBe(true);
     expect(existsSync(join(root, 'list.txt'))).toBe(true);
+  });
+
+  it('is bounded in bytes and in time, too', async () => {
+    const root = scratch();
+    const forMs = 86_400_000;
+    const there = (): string[] => ['a', 'b', 'c', 'd'].filter((name) => existsSync(join(root, hexOf(digest(name)))));
+    const keep = (name: string, bytes: number): Promise<void> =>
+      new Quarantine(root, { bundles: 100, bytes, forMs }).keep(digest(name), 'prod', REFUSAL, [
+        statement(name.repeat(10_000)),
+      ]);
+    for (const [ago, name] of ['c', 'b', 'a'].entries()) {
+      await keep(name, 1e9);
+      const seconds = Date.now() / 1000 - 3600 * (ago + 1);
+      utimesSync(join(root, hexOf(digest(name))), seconds, seconds);
+    }
+    expect(there()).toEqual(['a', 'b', 'c']);
+    await keep('d', 25_000);
+    expect(there()).toEqual(['c', 'd']);
+    const old = Date.now() / 1000 - 100_000;
+    utimesSync(join(root, hexOf(digest('c'))), old, old);
+    // The latest stays however large it is.
+    await keep('d', 1);
+    expect(there()).toEqual(['d']);
+    utimesSync(join(root, hexOf(digest('d'))), old, old);
+    await keep('a', 1e9);
+    expect(there()).toEqual(['a']);
   });
 
   it('two at a time are not in the way of each other', async () => {

@@ -176,6 +176,13 @@ const senderFields = object('sluice sender: the staging side', {
     }),
     {},
   ),
+  retention: withDefault(
+    object('how long the content of a bundle past its time to live stays in the staging store', {
+      storeFor: withDefault(duration('since it was sealed', { min: 0 }), '30d'),
+      storeBytes: withDefault(bytes('beyond this the oldest of them go, however young', { min: 1 }), '256GiB'),
+    }),
+    {},
+  ),
   ledger: ledgerConfig(loadSigner),
   heartbeat: withDefault(duration('how often each channel says that it lives', { min: 100, max: 60_000 }), '1s'),
   channels: checked(

@@ -6,11 +6,19 @@ import type { PassOrder } from '@sluice/transfer';
 import type { Signer } from '@sluice/trust';
 import type { IntakeThread } from './intake/thread.ts';
 import { seal } from './seal.ts';
+import type { StagingLock } from './staging-lock.ts';
+
+interface SendChannel {
+  readonly name: string;
+  readonly asid: number;
+  readonly signer: Signer;
+}
 
 export interface PipelineParts {
   /** Stop 1, in a thread of its own. */
   readonly intake: Pick<IntakeThread, 'collect' | 'receive'>;
   readonly store: BlobStore;
+  readonly lock: StagingLock;
   readonly ledger: SenderLedger;
   readonly logger: Logger;
   /** Bundles that may wait for their first pass. */
@@ -31,7 +39,7 @@ export interface PipelineParts {
  */
 export async function sendInput(
   submission: Submission,
-  channel: { readonly name: string; readonly asid: number; readonly signer: Signer },
+  channel: SendChannel,
   parts: PipelineParts,
 ): Promise<Result<void>> {
   if (parts.ledger.unsentCount() >= parts.queuedBundles) {
@@ -42,6 +50,10 @@ export async function sendInput(
     const what = `the ledger was restored, and nobody has told how far the numbers of channel ${channel.name} went; the receiver's page names the command`;
     throw new OperationalError('ledger-restored', what, { retryable: true });
   }
+  return parts.lock.takeIn(() => takeIn(submission, channel, parts));
+}
+
+async function takeIn(submission: Submission, channel: SendChannel, parts: PipelineParts): Promise<Result<void>> {
   const collected = await parts.intake.collect(submission);
   if (!collected.ok) return collected;
   const { bytes } = collected.value;

@@ -31,7 +31,8 @@ import { IntakeThread } from './intake/thread.ts';
 import { openIntakes } from './intakes.ts';
 import { addChecks, addMetrics, type Observed, statusOf, Telemetry } from './observe.ts';
 import { overviewOf } from './overview.ts';
-import { startSending } from './start.ts';
+import { startRetention } from './retention.ts';
+import { type Started, startSending } from './start.ts';
 
 /** Deepest nesting of directories in a bundle. */
 const DEEPEST = 32;
@@ -72,9 +73,7 @@ export async function runSender(configFile: string): Promise<void> {
     linkKeys: transmission.linkKeys,
     media,
   });
-  const { checkpointKeyFile } = config.ledger;
-  const signer = checkpointKeyFile === undefined ? undefined : loadSigner(checkpointKeyFile.text());
-  startLedgerKeeping({ ledger, config: config.ledger, signer, logger, shutdown });
+  startHousekeeping(config, { ledger, pipeline, logger, shutdown, telemetry });
   const http = await serveHttp({ config, ledger, telemetry, configDigest }, logger);
   shutdown.add('http', () => http.close());
   startWatchdog(notifier, { progress: () => telemetry.workerAlive });
@@ -88,6 +87,29 @@ export async function runSender(configFile: string): Promise<void> {
     },
     'sender ready',
   );
+}
+
+interface HousekeepingParts extends Pick<Started, 'ledger' | 'pipeline'> {
+  readonly logger: Logger;
+  readonly shutdown: Shutdown;
+  readonly telemetry: Telemetry;
+}
+
+/** What is done now and then: old content out of the staging store, checkpoints of the ledger. */
+function startHousekeeping(config: SenderConfig, { pipeline, telemetry, ...parts }: HousekeepingParts): void {
+  const { retention, carousel, ledger: kept } = config;
+  const { store, lock } = pipeline;
+  startRetention({
+    ...{ ...parts, store, lock },
+    rules: { storeForMs: retention.storeFor, storeBytes: retention.storeBytes, timeToLive: carousel.timeToLive },
+    moving: () => telemetry.moving.keys(),
+    now: Date.now,
+    directory: config.stateDirectory,
+    diskFree: config.health.diskFree,
+  });
+  const { checkpointKeyFile } = kept;
+  const signer = checkpointKeyFile === undefined ? undefined : loadSigner(checkpointKeyFile.text());
+  startLedgerKeeping({ ...parts, config: kept, signer });
 }
 
 function serveHttp(observed: Observed, logger: Logger): Promise<HttpServer> {

@@ -8,6 +8,7 @@ import type { SenderConfig } from './config.ts';
 import type { IntakeThread } from './intake/thread.ts';
 import type { Telemetry } from './observe.ts';
 import type { PipelineParts } from './pipeline.ts';
+import { StagingLock } from './staging-lock.ts';
 import { Transmission, unixSeconds } from './transmission.ts';
 
 export interface StartParts {
@@ -56,6 +57,7 @@ export async function startSending(parts: StartParts): Promise<Started> {
   const pipeline: PipelineParts = {
     intake,
     store,
+    lock: new StagingLock(),
     ledger,
     logger,
     queuedBundles: config.limits.queuedBundles,

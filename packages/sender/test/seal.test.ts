@@ -10,6 +10,7 @@ import type { PassOrder } from '@sluice/transfer';
 import { loadSigner } from '@sluice/trust';
 import { IntakeThread } from '../src/intake/thread.ts';
 import { passOrder, type PipelineParts, sendInput } from '../src/pipeline.ts';
+import { StagingLock } from '../src/staging-lock.ts';
 import { bundleAt, contextOf, digestOf, keys, put, releaseOf, scratch } from './inputs.ts';
 
 const logger = createJsonLogger('test', { write: () => undefined });
@@ -68,6 +69,7 @@ class Staging {
     };
     const parts: PipelineParts = {
       intake: this.intake,
+      lock: new StagingLock(),
       store: Object.assign(Object.create(store) as BlobStore, { put }),
       ledger: this.ledger,
       logger,
