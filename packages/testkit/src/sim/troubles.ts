@@ -97,14 +97,22 @@ function troubleDisk(
     });
 }
 
-/** A bit of what lies in the spool turns over. */
+/** Where bits turn over: objects in the spool, and what the store has. */
+const ROTS = /^\/(spool\/.*\.(part|whole)|store\/(blobs|packs)\/sha256\/[0-9a-f]{64})$/;
+
+/** A bit of what lies in spool or store turns over. */
 function flip(world: World): void {
-  const disk = world.mounts.disk('isolated', 'spool');
-  const files = disk.files().filter(({ path }) => path.startsWith('/spool/') && /\.(part|whole)$/.test(path));
-  const victim = files[world.kernel.random.below(Math.max(1, files.length))];
+  const disks = new Set(['spool', 'store'].map((name) => world.mounts.disk('isolated', name)));
+  const files = [...disks].flatMap((disk) => disk.files().map(({ path, file }) => ({ disk, path, file })));
+  const rotting = files.filter(({ path }) => ROTS.test(path));
+  // What waits for its import matters most, and it does not wait for long.
+  const awaited = world.awaited();
+  const wanted = rotting.filter(({ path }) => awaited.has(`sha256:${path.slice(-64)}`));
+  const among = wanted.length > 0 ? wanted : rotting;
+  const victim = among[world.kernel.random.below(Math.max(1, among.length))];
   if (victim === undefined) return;
   world.say('WORLD', `a bit turns over in ${victim.path}`);
-  disk.flip(victim.file);
+  victim.disk.flip(victim.file);
   world.checker.rotten = true;
 }
 

@@ -22,6 +22,7 @@ import { makePlan, type Plan, type ProcessName } from './plan.ts';
 import { Operator } from './operator.ts';
 import { SimulatedRedis } from './queue.ts';
 import { SimulatedHarbor } from './harbor.ts';
+import { checkStored } from './stored.ts';
 import { runSimulatedSender, TICKET_KEY } from './sender.ts';
 import { light } from './threads.ts';
 import { scheduleTroubles } from './troubles.ts';
@@ -52,9 +53,9 @@ export interface Outcome {
 }
 
 interface Running {
-  sender?: SenderProcess;
-  link?: LinkProcess;
-  receiver?: ReceiverProcess;
+  sender?: SenderProcess | undefined;
+  link?: LinkProcess | undefined;
+  receiver?: ReceiverProcess | undefined;
 }
 
 /** One world: both sides and what is between them, as a seed has it, from the first input until it comes to rest. */
@@ -179,6 +180,8 @@ export class World {
       if (this.#processes.get(name)?.alive === true) return;
       const process: Process = { name, machine: this.machines[MACHINE_OF[name]], alive: true };
       this.#processes.set(name, process);
+      // Until it is up, nobody is to ask the one that it follows.
+      if (name !== 'importer') this.running[name] = undefined;
       this.kernel.after(0, process, () => void this.#main(name));
     });
   }
@@ -196,6 +199,7 @@ export class World {
     this.say('WORLD', `${machine} loses its power`);
     for (const process of this.#processes.values()) if (process.machine.name === machine) process.alive = false;
     for (const disk of this.mounts.of(machine)) disk.powerLoss();
+    if (machine === 'isolated') checkStored(this);
     this.afterAll(machine);
   }
 
@@ -346,6 +350,15 @@ export class World {
       if (input === undefined) throw new Error(`nobody handed ${String(name)} in`);
       this.checker.seal({ id: String(id) as Digest, input, sequence: Number(sequence) }, envelope as Uint8Array);
     }
+  }
+
+  /** What the importer has still to read: content of bundles that are published and not imported. */
+  awaited(): ReadonlySet<string> {
+    const database = this.databases.at(LEDGERS.receiver);
+    if (!hasTable(database, 'bundles')) return new Set();
+    const rows = database.prepare("SELECT id FROM bundles WHERE state IN ('published', 'queued')").all();
+    const inputs = rows.flatMap(({ id }) => this.checker.sealed.get(id as Digest)?.input ?? []);
+    return new Set(inputs.flatMap(({ objects, blobs }) => [...objects.map(({ digest }) => digest), ...blobs.keys()]));
   }
 
   checkChains(): void {

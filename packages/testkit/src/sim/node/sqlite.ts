@@ -30,6 +30,14 @@ export class Databases {
     return made;
   }
 
+  /** One that nobody has open, as whoever opens it next will find it; undefined while it has no such table. */
+  settled(path: string, table: string): RealDatabase | undefined {
+    const database = this.at(path);
+    if (database.isTransaction) database.exec('ROLLBACK');
+    const found = database.prepare('SELECT 1 FROM sqlite_master WHERE name = ?').get(table);
+    return found === undefined ? undefined : database;
+  }
+
   /** A statement, compiled once for each database. */
   prepared(database: RealDatabase, sql: string): StatementSync {
     const known = this.#prepared.get(database) ?? new Map<string, StatementSync>();
