@@ -223,6 +223,10 @@ export class SpoolWriter {
     if ((this.#growing.get(entry)?.told ?? 0) > 0) this.#parts.onGrown(entry, 0);
     this.#growing.set(entry, undefined);
     this.#parts.onLost(entry, blocks);
+    this.#alarm(error);
+  }
+
+  #alarm(error: unknown): void {
     this.#parts.onAlarm(isFull(error) ? 'spool-full' : 'spool-io', (error as Error).message);
   }
 
@@ -239,8 +243,14 @@ export class SpoolWriter {
     this.#growing.delete(entry);
     const whole = this.#parts.path(entry, 'whole');
     await rename(this.#parts.path(entry, 'part'), whole);
-    await syncDirectory(dirname(whole));
-    await rm(this.#parts.path(entry, 'map'), { force: true });
+    try {
+      await syncDirectory(dirname(whole));
+      await rm(this.#parts.path(entry, 'map'), { force: true });
+    } catch (error) {
+      // Whole all the same: were it a part still, its next block would go into a new file, and that file, with holes, over this one.
+      // A loss of power may take the name back, which costs another pass.
+      this.#alarm(error);
+    }
     this.#parts.onWhole(entry);
   }
 
