@@ -85,6 +85,10 @@ describe.skipIf(absent !== undefined)(`the canary${absent === undefined ? '' : `
         /^bundle \d+ came the whole way, to a and b, in \d+ s; the limit is 15 s$/,
       );
       expect(await tab.value<string>(`document.querySelector('main > section:not([hidden])').id`)).toBe('canary');
+      const pictures = process.env.SLUICE_SCREENSHOTS;
+      if (pictures === undefined) return;
+      await tab.look(1280, 900, 'light');
+      await tab.screenshot(join(pictures, 'canary-receiver.png'));
     } finally {
       await chromium.stop();
     }
