@@ -15,6 +15,8 @@ export class Api {
   readonly #doorkeeper: Doorkeeper;
   readonly #routes: readonly Route[];
   scans = 0;
+  /** System robots as those see them who may list robots; undefined for an account that may not. */
+  robots: readonly { readonly name: string; readonly expires_at: number; readonly disable: boolean }[] | undefined;
   /** Harbor's maintenance switch. */
   readOnly = false;
 
@@ -24,6 +26,7 @@ export class Api {
     const artifact = '/projects/([^/]+)/repositories/([^/]+)/artifacts/([^/]+)';
     this.#routes = [
       ['GET', /^\/systeminfo$/, (on) => this.#systemInfo(on)],
+      ['GET', /^\/robots$/, (on) => this.#listRobots(on)],
       ['HEAD', /^\/projects$/, (on) => this.#headProject(on)],
       ['POST', /^\/projects$/, (on, _parts, body) => this.#createProject(on, body)],
       ['GET', new RegExp(`^${artifact}$`), (on, parts) => this.#artifact(on, parts)],
@@ -70,6 +73,15 @@ export class Api {
       current_time: new Date().toISOString(),
     };
     answer(on, 200, { auth_mode: 'db_auth', ...(known ? more : {}) });
+  }
+
+  #listRobots(on: Answering): void {
+    if (this.robots === undefined) return refuse(on, 403, 'FORBIDDEN', 'forbidden');
+    answer(
+      on,
+      200,
+      this.robots.map((robot, i) => ({ id: i + 1, level: 'system', editable: true, ...robot })),
+    );
   }
 
   #headProject(on: Answering): void {

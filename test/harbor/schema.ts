@@ -18,6 +18,7 @@ const UNDOCUMENTED = new Set([
   'post /replication/executions 412',
   'post /replication/executions 404',
   'post /projects 403',
+  'get /robots 403',
   'get /ping 500',
 ]);
 

@@ -8,7 +8,7 @@ import { either, fail, type Finding, ok, unknown, warn } from './finding.ts';
 import { certificateFindings, secretFindings, serverCertificate } from './keys.ts';
 import { clockFindings, cpuFindings, diskFindings, runs } from './machine.ts';
 import { interfaceFindings, isolationFindings, muteInterfaces } from './network.ts';
-import { bucketFindings, harborFindings, redisFindings, statusOf } from './services.ts';
+import { bucketFindings, harborFindings, redisFindings, robotFindings, statusOf } from './services.ts';
 
 export interface ReceiverOptions {
   readonly etc: string;
@@ -165,7 +165,10 @@ async function services(receiver?: ReceiverConfig, importer?: ImporterConfig): P
   const store = receiver?.store ?? importer?.store;
   if (store?.type === 's3') findings.push(await bucketFindings('store', store.endpoint, store.bucket));
   for (const { name, url, username, passwordFile } of sitesOf(importer)) {
-    findings.push(...(await harborFindings(name, url, { username, password: passwordFile.text() })));
+    const account = { username, password: passwordFile.text() };
+    const found = await harborFindings(name, url, account);
+    findings.push(...found);
+    if (found.every(({ level }) => level === 'ok')) findings.push(await robotFindings(name, url, account));
     if (url.startsWith('https:')) findings.push(await serverCertificate(`harbor-${name}`, url));
   }
   return findings;

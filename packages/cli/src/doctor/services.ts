@@ -1,7 +1,7 @@
 import { connect } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { hostile, terminalText } from '@sluice/ports';
-import { either, fail, type Finding, ok, warn } from './finding.ts';
+import { either, fail, type Finding, ok, unknown, warn } from './finding.ts';
 
 const ANSWER_MS = 3000;
 const ANSWER_BYTES = 64 * 1024;
@@ -120,6 +120,47 @@ export async function harborFindings(
   } catch (error) {
     return [warn(check, `${url}: ${causeOf(error)}`, 'imports wait until it is there; receiving does not', look)];
   }
+}
+
+/** A robot account ends by itself: said this long before. */
+const ROBOT_SOON_DAYS = 30;
+const DAY_S = 86_400;
+
+/** Until when Harbor takes the account, where it is a system robot and may look at robots. */
+export async function robotFindings(
+  site: string,
+  url: string,
+  { username, password }: { readonly username: string; readonly password: string },
+  nowSeconds = Date.now() / 1000,
+): Promise<Finding> {
+  const check = `robot:${site}`;
+  const authorization = `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
+  const hidden = `until when ${shown(username)} counts is not shown to it: give it "list" on robots, or note the day`;
+  let robots: unknown;
+  try {
+    const words = { headers: { authorization }, signal: AbortSignal.timeout(ANSWER_MS) };
+    const answer = await fetch(`${url}/api/v2.0/robots?page_size=100`, words);
+    robots = answer.ok ? await answer.json() : undefined;
+  } catch {
+    robots = undefined;
+  }
+  const found = (Array.isArray(robots) ? (robots as unknown[]) : []).find(
+    (each): each is Readonly<Record<string, unknown>> =>
+      typeof each === 'object' && each !== null && (each as { name?: unknown }).name === username,
+  );
+  if (found === undefined) return unknown(check, hidden);
+  const { expires_at: end, disable } = found;
+  const why = 'from then on nothing is imported';
+  const mend = `in Harbor: Administration, Robot Accounts, ${shown(username)}: refresh its secret, or make another; then the password file`;
+  if (disable === true) return fail(check, `${shown(username)} is disabled`, 'nothing is imported', mend);
+  if (end === -1) return ok(check, `${shown(username)} does not end`);
+  if (typeof end !== 'number' || end <= 0) return unknown(check, hidden);
+  const days = Math.floor((end - nowSeconds) / DAY_S);
+  const day = new Date(end * 1000).toISOString().slice(0, 10);
+  if (end <= nowSeconds) return fail(check, `${shown(username)} ended on ${day}`, 'nothing is imported', mend);
+  return either(days >= ROBOT_SOON_DAYS, [check, `${shown(username)} counts until ${day}`], () =>
+    warn(check, `${shown(username)} ends in ${String(days)} days, on ${day}`, why, mend),
+  );
 }
 
 /** An S3 service: any answer to a stranger will do, but that there is no such bucket. */
