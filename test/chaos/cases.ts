@@ -8,6 +8,7 @@ import { late } from './late.ts';
 import { redis } from './redis.ts';
 import { receiverRestored, senderRestored } from './restore.ts';
 import { spoolRot, storeRot } from './rot.ts';
+import { shaken } from './shaken.ts';
 import { soak } from './soak.ts';
 
 /** In the order in which they run. */
@@ -24,6 +25,7 @@ export const CASES: readonly ChaosCase[] = [
   senderRestored,
   receiverRestored,
   late,
+  shaken,
   hostile,
   soak,
 ];
