@@ -2,7 +2,13 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { EXIT, LINE_FAULT_CODES } from '../../packages/base/src/index.ts';
-import { BUNDLE_STATES, SEND_STATES, STORE_DAMAGED } from '../../packages/ledger/src/index.ts';
+import {
+  BUNDLE_STATES,
+  GIVEN_UP,
+  SEND_STATES,
+  STORE_DAMAGED,
+  WAITING_FOR_ROOM,
+} from '../../packages/ledger/src/index.ts';
 import { CAPTURE_CODES } from '../../packages/pcapng/src/index.ts';
 import {
   BUNDLE_CODES,
@@ -96,7 +102,16 @@ describe('docs/ERRORS.md lists', () => {
   });
 
   it('every state', () => {
-    const named = ['missing', 'epoch-went-back', 'superseded', STORE_DAMAGED, 'restored', 'sender-restored'];
+    const named = [
+      'missing',
+      'epoch-went-back',
+      'superseded',
+      STORE_DAMAGED,
+      WAITING_FOR_ROOM,
+      GIVEN_UP,
+      'restored',
+      'sender-restored',
+    ];
     expect(listed('States')).toEqual(
       sorted(BUNDLE_STATES, SEND_STATES, named, ['whole', 'partial', 'digest-mismatch']),
     );

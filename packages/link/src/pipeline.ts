@@ -135,6 +135,9 @@ export class LinkPipeline {
         await this.spool.forget(message.channel, message.key);
         this.#forget(message.channel, message.key);
         break;
+      case 'withdraw':
+        this.#forget(message.channel, ...(await this.spool.withdraw(message.channel, message.digests)));
+        break;
       case 'end-keys':
         this.#endKeys(message.ids);
     }

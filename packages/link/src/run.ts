@@ -272,6 +272,8 @@ function statusMessage(
       unknownToiDropped: counters.unknownToiDropped,
       blockBytes: machine.blockBytes,
       spoolBytes: spool.bytes,
+      spoolLimit: spool.limit,
+      spoolRoom: spool.room,
       spoolQueuedBytes: spool.queuedBytes,
       chunkLogWritten: log.written,
       chunkLogDropped: log.dropped,

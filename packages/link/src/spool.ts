@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statfsSync, statSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { blockBytes, partition } from '@sluice/fec';
@@ -40,6 +40,16 @@ export interface SpoolEvents {
   /** Blocks that were taken could not be written, or had to make room: they are wanted again. */
   readonly onLost: (entry: SpoolEntry) => void;
   readonly onAlarm: (code: LinkAlarm, detail: string) => void;
+}
+
+/** Bytes free on the disk; where nobody can say, the limit alone counts. */
+function freeAt(path: string): number {
+  try {
+    const { bavail, bsize } = statfsSync(path);
+    return bavail * bsize;
+  } catch {
+    return Number.MAX_SAFE_INTEGER;
+  }
 }
 
 const isStatement = ({ contentType }: Pick<ObjectInfo, 'contentType'>): boolean =>
@@ -91,6 +101,16 @@ export class FileSpool implements SpoolPort {
   /** Bytes in the spool; blocks waiting for the disk. */
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** Most bytes that it may have. */
+  get limit(): number {
+    return this.#limits.spoolBytes;
+  }
+
+  /** Bytes that may come in yet, by the limit and by the disk. */
+  get room(): number {
+    return Math.max(0, Math.min(this.#limits.spoolBytes - this.#bytes, freeAt(this.#root)));
   }
 
   get queuedBytes(): number {
@@ -176,6 +196,17 @@ export class FileSpool implements SpoolPort {
       });
     }
     return marks;
+  }
+
+  /** No statement allows these any more, and what there is of them gives way; the keys of what was there. */
+  async withdraw(channel: string, digests: readonly Digest[]): Promise<readonly string[]> {
+    const unwanted = new Set(digests);
+    const known = [...this.#entries.values()].filter(
+      (entry) => entry.channel === channel && entry.state !== 'done' && unwanted.has(entry.info.digest),
+    );
+    for (const { key } of known) await this.#remove(channel, key, undefined);
+    for (const digest of digests) this.#allowed.delete(`${channel}/${digest}`);
+    return known.map(({ key }) => key);
   }
 
   /** The receiver has taken the object: its bytes go, a mark stays. */

@@ -77,6 +77,7 @@ export const BUNDLE_CODES = [
   'tar-malformed',
   'special-file',
   'gate-refused',
+  'no-room-ever',
 ] as const;
 export type BundleCode = (typeof BUNDLE_CODES)[number];
 

@@ -108,6 +108,8 @@ export type ReceiverToLink =
   | { readonly type: 'allow'; readonly channel: string; readonly digests: readonly Digest[] }
   /** The object was taken: its file goes, and it is not gathered again. */
   | { readonly type: 'settle'; readonly channel: string; readonly key: string }
+  /** Leave is taken back, for want of room: what there is of these objects goes, whole or not. */
+  | { readonly type: 'withdraw'; readonly channel: string; readonly digests: readonly Digest[] }
   /** The object was not what its digest says: its file goes, and a later pass brings it again. */
   | { readonly type: 'forget'; readonly channel: string; readonly key: string }
   /** Keys that were revoked: those of them that are link's count no more, for good. */
@@ -147,6 +149,10 @@ const FROM_LINK: Readonly<Record<LinkToReceiver['type'], Readonly<Record<string,
 
 const FROM_RECEIVER: Readonly<Record<ReceiverToLink['type'], Readonly<Record<string, (value: unknown) => boolean>>>> = {
   allow: {
+    channel: text,
+    digests: (value) => Array.isArray(value) && value.length <= ALLOW_DIGESTS && value.every(isDigest),
+  },
+  withdraw: {
     channel: text,
     digests: (value) => Array.isArray(value) && value.length <= ALLOW_DIGESTS && value.every(isDigest),
   },

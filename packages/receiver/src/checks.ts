@@ -1,5 +1,5 @@
 import { diskCheck, duration, type Health, type HealthCheck } from '@sluice/chassis';
-import { type ReceiverLedger, STORE_DAMAGED } from '@sluice/ledger';
+import { GIVEN_UP, type ReceiverLedger, STORE_DAMAGED, WAITING_FOR_ROOM } from '@sluice/ledger';
 import type { ImportQueue } from '@sluice/queue';
 import { type LinkAlarm, terminalText } from '@sluice/ports';
 import { type Canary, canaryCheck } from './canary.ts';
@@ -67,6 +67,7 @@ export function addChecks(health: Health, parts: CheckParts): void {
     ...(parts.cveChannels.length === 0 ? [] : [cveDatabase(parts)]),
     ...parts.disks.map(([what, path]) => diskCheck(what, path, parts.limits.diskFree)),
     damaged(ledger),
+    room(ledger),
     restored(ledger),
     bundlesIn('quarantined', ledger, 'bundles were refused; /v1/bundles and the quarantine directory say why'),
     bundlesIn('failed', ledger, 'the importer did not take bundles; /v1/bundles says which and why'),
@@ -304,6 +305,20 @@ const damaged = (ledger: ReceiverLedger): HealthCheck => ({
     if (bundles.length === 0) return { status: 'pass', ...seen };
     const named = bundles.slice(0, 5).map(({ channel, sequence }) => `${channel}/${String(sequence)}`);
     const output = `the store has lost some of ${named.join(', ')}; a later pass or a ticket brings it again. Look at the disk, and at who writes to the store`;
+    return { status: 'warn', ...seen, output };
+  },
+});
+
+/** Bundles that may not come in, since there is no room. */
+const room = (ledger: ReceiverLedger): HealthCheck => ({
+  name: 'bundles:room',
+  gates: 'ready',
+  check: () => {
+    const bundles = ledger.inState('receiving').filter(({ code }) => code === WAITING_FOR_ROOM || code === GIVEN_UP);
+    const seen = { observedValue: bundles.length, observedUnit: 'bundles', threshold: 0 };
+    const [first] = bundles;
+    if (first === undefined) return { status: 'pass', ...seen };
+    const output = `${first.channel}/${String(first.sequence)} waits: ${terminalText(first.detail)}. Make room, and it comes with a later pass`;
     return { status: 'warn', ...seen, output };
   },
 });

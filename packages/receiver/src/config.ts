@@ -98,10 +98,14 @@ const receiverFields = object('sluice receiver: verifies, publishes and queues w
     [],
   ),
   retention: withDefault(
-    object('how long the blobs of bundles that are over stay in the store', {
+    object('how long the blobs of bundles that are over stay in the store, and what gives way when there is no room', {
       importedFor: withDefault(duration('those of an imported bundle', { min: 0 }), '30d'),
       failedFor: withDefault(duration('those of a bundle that an importer gave up', { min: 0 }), '90d'),
       storeBytes: withDefault(bytes('beyond this the oldest imported bundles go, however young', { min: 1 }), '1TiB'),
+      stalledFor: withDefault(
+        duration('a bundle of which nothing came for so long gives its room to one that waits', { min: 1000 }),
+        '1d',
+      ),
     }),
     {},
   ),

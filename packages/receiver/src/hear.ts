@@ -80,6 +80,7 @@ async function obey(
       break;
     case 'progress':
       link.progress(message);
+      pipeline.moved(message.channel, message.digest);
       break;
     case 'margin':
       link.margin(message);

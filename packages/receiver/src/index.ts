@@ -21,3 +21,4 @@ export type { ToSpoolThread } from './spool/messages.ts';
 export { Bench } from './judge/bench.ts';
 export { Judge } from './judge/judge.ts';
 export type { JudgeOptions, ToJudge } from './judge/messages.ts';
+export { BOUNDLESS } from './room.ts';

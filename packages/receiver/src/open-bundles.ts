@@ -17,6 +17,12 @@ export interface OpenBundle {
   looked: boolean;
   release: JudgedRelease | undefined;
   verifying: boolean;
+  /** There is room for all of it, and link has leave to take it in. */
+  admitted: boolean;
+  /** It gave its room to another, and comes after all that wait. */
+  gaveWay: boolean;
+  /** Milliseconds of uptime when something of it came last. */
+  movedAt: number;
 }
 
 /** How far a bundle is. */
@@ -30,15 +36,18 @@ export interface UnderWay {
   /** Name of its release. */
   readonly name: HostileText | undefined;
   readonly verifying: boolean;
+  /** Its statements hold, and there is no room for it. */
+  readonly waits: boolean;
 }
 
-export const underWay = ({ transport, missing, release, verifying }: OpenBundle): UnderWay => ({
+export const underWay = ({ transport, missing, release, verifying, admitted }: OpenBundle): UnderWay => ({
   transport,
   missing,
   released: release !== undefined,
   whole: transport.statement.objects.length - missing.size,
   name: release === undefined ? undefined : hostile(release.name),
   verifying,
+  waits: release !== undefined && !admitted,
 });
 
 /** Blobs asked of the store at once. */
@@ -72,6 +81,7 @@ export class OpenBundles {
     const stored = new Set<Digest>();
     const bundle: OpenBundle = {
       ...{ transport, missing, stored, checked: undefined, looked: false, release: undefined, verifying: false },
+      ...{ admitted: false, gaveWay: false, movedAt: performance.now() },
     };
     this.#open.set(transport.id, bundle);
     for (const digest of digests) add(this.#listing, digest, bundle);
@@ -92,8 +102,16 @@ export class OpenBundles {
   /** An object lies in the spool: the bundles that list it. */
   came(channel: string, digest: Digest): readonly OpenBundle[] {
     const bundles = this.wanting(channel, digest);
-    for (const { missing } of bundles) missing.delete(digest);
+    for (const bundle of bundles) {
+      bundle.missing.delete(digest);
+      bundle.movedAt = performance.now();
+    }
     return bundles;
+  }
+
+  /** Some of an object has come. */
+  moved(channel: string, digest: Digest): void {
+    for (const bundle of this.wanting(channel, digest)) bundle.movedAt = performance.now();
   }
 
   /** An object lies in the spool no longer. */

@@ -106,7 +106,17 @@ function marginOf({ link, limits }: AnswerParts): MarginView {
 
 type Open = AnswerParts['pipeline']['open'][number];
 
-function flightOf({ link }: AnswerParts, { transport, missing, name, verifying, whole }: Open, pace: Pace): FlightView {
+const stateOf = (verifying: boolean, nameless: boolean, waits: boolean, come: string): string => {
+  if (verifying) return 'verifying';
+  if (nameless) return `release statement has not come, ${come}`;
+  return waits ? 'waits for room' : `receiving, ${come}`;
+};
+
+function flightOf(
+  { link }: AnswerParts,
+  { transport, missing, name, verifying, whole, waits }: Open,
+  pace: Pace,
+): FlightView {
   const { channel, sequence, objects } = transport.statement;
   const total = objects.reduce((sum, { size }) => sum + size, 0);
   const left = objects.reduce(
@@ -121,11 +131,7 @@ function flightOf({ link }: AnswerParts, { transport, missing, name, verifying, 
     channel,
     sequence,
     name: name === undefined ? '' : jsonText(name),
-    state: verifying
-      ? 'verifying'
-      : name === undefined
-        ? `release statement has not come, ${come}`
-        : `receiving, ${come}`,
+    state: stateOf(verifying, name === undefined, waits, come),
     doneBytes: done,
     totalBytes: total,
     ...(etaSeconds === undefined ? {} : { etaSeconds }),

@@ -8,6 +8,7 @@ import type { Judge } from './judge/judge.ts';
 import type { JudgedRelease } from './judge/messages.ts';
 import type { OpenBundle } from './open-bundles.ts';
 import type { Quarantine } from './quarantine.ts';
+import type { Places } from './room.ts';
 import type { SpoolChecks } from './spool/checks.ts';
 
 export interface PipelineParts {
@@ -28,6 +29,8 @@ export interface PipelineParts {
   readonly canary?: { readonly channel: string; readonly release: Digest } | undefined;
   /** Largest statement envelope, bytes. */
   readonly statementBytes: number;
+  /** Where a bundle takes room, and how much there is. */
+  readonly places: Places;
   readonly toLink: (message: ReceiverToLink) => void;
   /** A bundle is in the outbox. */
   readonly onPublished: (bundle: Digest) => void;

@@ -6,9 +6,11 @@ import type { JudgedRelease } from './judge/messages.ts';
 import { Mender } from './mend.ts';
 import { lookInStore, type OpenBundle, OpenBundles, type UnderWay, underWay } from './open-bundles.ts';
 import { storeBundle } from './publish.ts';
+import { Room } from './room.ts';
+import { SpoolSide } from './spool-side.ts';
 import { Attempts, type PipelineParts, quarantined, stillHolds } from './pipeline-parts.ts';
 import { liesInSpool } from './spooled.ts';
-import { leaveFor, STATEMENT_TYPE, versionsOf } from './statements.ts';
+import { STATEMENT_TYPE, versionsOf } from './statements.ts';
 import { Turns } from './turns.ts';
 import { type VerifiedBundle, verifyBundle } from './verify.ts';
 
@@ -27,21 +29,29 @@ export class ReceiverPipeline {
   readonly #parts: PipelineParts;
   readonly #inventory = new Inventory();
   readonly #open = new OpenBundles();
+  readonly #spool: SpoolSide;
   readonly #attempts: Attempts;
   readonly #mender: Mender;
+  readonly #room: Room;
   /** Statements are judged one after the other, bundles too; a large bundle does not hold up statements. */
   readonly #statements = new Turns();
   readonly #bundles = new Turns();
 
   constructor(parts: PipelineParts) {
     this.#parts = parts;
+    this.#spool = new SpoolSide(parts, this.#inventory, this.#open);
     this.#attempts = new Attempts(parts.logger);
+    const forget = (channel: string, digest: Digest): void => {
+      const object = this.#inventory.get(channel, digest);
+      if (object !== undefined) this.#spool.gone(object);
+    };
+    this.#room = new Room({ ...parts, open: this.#open, forget });
     this.#mender = new Mender({
       ...parts,
       open: this.#open,
-      spooled: (channel, digest) => this.#spooled(channel, digest),
+      spooled: (channel, digest) => this.#spool.has(channel, digest),
       allow: (transport) => {
-        this.#allow(transport);
+        this.#spool.allow(transport);
       },
       proceed: (bundle) => {
         this.#proceed(bundle);
@@ -79,8 +89,22 @@ export class ReceiverPipeline {
   linkConnected(): void {
     this.#inventory.clear();
     this.#open.allWent();
-    for (const bundle of this.#open) if (bundle.release !== undefined) this.#allow(bundle.transport);
+    for (const bundle of this.#open)
+      if (bundle.release !== undefined && bundle.admitted) this.#spool.allow(bundle.transport);
     this.#mender.linkConnected();
+  }
+
+  /** Lets in what waits and fits by now. */
+  makeRoom(): Promise<void> {
+    return this.#statements.take(async () => {
+      this.#room.giveWay();
+      for (const bundle of this.#room.waiting) await this.#attempts.run(bundle.transport.id, () => this.#enter(bundle));
+    });
+  }
+
+  /** Some of an object has come. */
+  moved(channel: string, digest: Digest): void {
+    this.#open.moved(channel, digest);
   }
 
   /** A whole object lies in the spool. */
@@ -93,7 +117,7 @@ export class ReceiverPipeline {
       const wanting = this.#open.came(object.channel, object.digest);
       this.#prepare(object);
       for (const bundle of wanting) this.#proceed(bundle);
-      if (wanting.length === 0 && this.#open.late(object.channel, object.digest)) this.#settle(object);
+      if (wanting.length === 0 && this.#open.late(object.channel, object.digest)) this.#spool.settle(object);
     }
   }
 
@@ -130,27 +154,27 @@ export class ReceiverPipeline {
     }
     const known = ledger.bundle(digest);
     if (this.#open.late(channel, digest) || (known !== undefined && object.size > statementBytes)) {
-      this.#settle(object);
+      this.#spool.settle(object);
       return;
     }
     if (object.size > statementBytes) {
       const refusal = { code: 'statement-too-large', detail: `${String(object.size)} bytes` } as const;
       await quarantined(this.#parts, { id: digest, channel }, refusal, []);
-      this.#settle(object);
+      this.#spool.settle(object);
       return;
     }
     const judged = await judge.any(object, statementBytes);
-    if (judged.type === 'damaged') this.#again(object);
+    if (judged.type === 'damaged') this.#spool.again(object);
     else if (judged.type === 'transport') {
       // Refused by another channel, before its number counted, it is still new to its own.
       const over = known !== undefined && known.state !== 'receiving' && known.channel === channel;
-      if (over) this.#close(judged.transport);
+      if (over) this.#spool.close(judged.transport);
       else await this.#transport(judged.transport, object);
-    } else if (known !== undefined) this.#settle(object);
+    } else if (known !== undefined) this.#spool.settle(object);
     // A release waits for the transport statement that names it.
     else if (judged.type === 'refused') {
       await quarantined(this.#parts, { id: digest, channel }, judged.refusal, [object]);
-      this.#settle(object);
+      this.#spool.settle(object);
     }
   }
 
@@ -161,7 +185,7 @@ export class ReceiverPipeline {
     const chain = checkChain(transport, { takenBy: (number) => ledger.takenBy(channel, number) });
     if (!chain.ok) {
       await quarantined(this.#parts, { id, channel }, chain.error, [object]);
-      this.#close(transport);
+      this.#spool.close(transport);
       return;
     }
     if (chain.value === 'new') {
@@ -173,9 +197,11 @@ export class ReceiverPipeline {
     }
     const { digest } = statement.release;
     // An earlier bundle may have brought the same release: link must take it again.
-    if (!this.#spooled(channel, digest)) this.#parts.toLink({ type: 'allow', channel, digests: [digest] });
-    const bundle = this.#open.take(transport, (each) => this.#spooled(channel, each));
+    if (!this.#spool.has(channel, digest)) this.#parts.toLink({ type: 'allow', channel, digests: [digest] });
+    const bundle = this.#open.take(transport, (each) => this.#spool.has(channel, each));
     bundle.checked ??= this.#mender.came(id);
+    // Let in by an earlier run.
+    if (chain.value !== 'new' && (ledger.bundle(id)?.code ?? '') === '') bundle.admitted = true;
     await this.#release(bundle);
   }
 
@@ -200,7 +226,7 @@ export class ReceiverPipeline {
     if (object === undefined) return;
     const judged = await this.#parts.judge.release(object, statementBytes, bundle.transport);
     if (judged.type === 'damaged') {
-      this.#again(object);
+      this.#spool.again(object);
       return;
     }
     if (judged.type === 'refused') {
@@ -223,8 +249,9 @@ export class ReceiverPipeline {
       { bundle: id, channel, sequence, name, artifacts, signers: signers.length },
       'release statement holds',
     );
-    if (bundle.checked === undefined) this.#allow(bundle.transport);
+    if (bundle.checked === undefined) await this.#enter(bundle);
     else await this.#mender.mend(bundle);
+    if (!this.#open.has(id)) return;
     for (const { digest } of statement.objects) {
       const there = this.#inventory.get(channel, digest);
       if (there !== undefined) this.#prepare(there);
@@ -243,10 +270,6 @@ export class ReceiverPipeline {
     return wanting.some(({ release, stored }) => release !== undefined && !stored.has(digest));
   }
 
-  #spooled(channel: string, digest: Digest): boolean {
-    return this.#inventory.get(channel, digest) !== undefined;
-  }
-
   /** Other keys count: what is under way and does not hold any more is refused. */
   async lookAgain(): Promise<void> {
     for (const bundle of [...this.#open]) {
@@ -259,15 +282,18 @@ export class ReceiverPipeline {
   async reopen(transport: VerifiedTransport, release: JudgedRelease | undefined): Promise<void> {
     const { channel, release: named } = transport.statement;
     this.#parts.toLink({ type: 'allow', channel, digests: [transport.id, named.digest] });
-    const bundle = this.#open.take(transport, (each) => this.#spooled(channel, each));
+    const bundle = this.#open.take(transport, (each) => this.#spool.has(channel, each));
     bundle.checked ??= this.#mender.came(transport.id);
     if (release !== undefined && bundle.release === undefined) await this.#released(bundle, release);
     else await this.#release(bundle);
   }
 
-  /** Tells link that the bundle's objects may come in. */
-  #allow({ statement }: VerifiedTransport): void {
-    for (const message of leaveFor(statement)) this.#parts.toLink(message);
+  /** Leave for the objects of a bundle when there is room for all of it. Otherwise it waits, or is refused. */
+  async #enter(bundle: OpenBundle): Promise<void> {
+    if (!bundle.looked && !bundle.admitted && !this.#room.fits(bundle)) await lookInStore(bundle, this.#parts.store);
+    const admitted = this.#room.admit(bundle);
+    if (admitted === true) this.#spool.allow(bundle.transport);
+    else if (admitted !== false) await this.#refuseBundle(bundle.transport, admitted);
   }
 
   /** Verifies the bundle when all of it seems to be there. */
@@ -308,7 +334,7 @@ export class ReceiverPipeline {
       return;
     }
     if (opened.value.type === 'again') {
-      for (const object of opened.value.bad) this.#again(object);
+      for (const object of opened.value.bad) this.#spool.again(object);
       return;
     }
     const verified = await verifyBundle(transport, release, opened.value.contents, { store, gates });
@@ -341,7 +367,7 @@ export class ReceiverPipeline {
     });
     const { channel, sequence, bytes } = statement;
     logger.info({ bundle: id, channel, sequence, name: release.name, bytes }, 'published');
-    this.#close(transport);
+    this.#spool.close(transport);
     const others = this.#open.nowStored(contents.places.keys());
     // One of the same release is refused now, whatever of it is missing.
     for (const other of [...others, ...this.#open.releasedBy(statement.channel, release.digest)])
@@ -356,39 +382,6 @@ export class ReceiverPipeline {
     const statements = wanted.map((digest) => this.#inventory.get(statement.channel, digest));
     const spooled = statements.filter((object) => object !== undefined);
     await quarantined(this.#parts, { id, channel: statement.channel }, refusal, spooled);
-    this.#close(transport);
-  }
-
-  /** The bundle is over: link may forget its objects. */
-  #close(transport: VerifiedTransport): void {
-    const { channel } = transport.statement;
-    const spooled = (digest: Digest): SpooledObject | undefined => this.#inventory.get(channel, digest);
-    for (const digest of this.#open.close(transport, (each) => spooled(each) !== undefined)) {
-      const object = spooled(digest);
-      if (object !== undefined) this.#settle(object);
-    }
-  }
-
-  #settle(object: SpooledObject): void {
-    this.#gone(object);
-    this.#parts.toLink({ type: 'settle', channel: object.channel, key: object.key });
-  }
-
-  #gone(object: SpooledObject): void {
-    const { channel, digest } = object;
-    this.#inventory.remove(channel, digest);
-    this.#open.went(channel, digest);
-    this.#parts.checks.drop(object);
-  }
-
-  /** The spool's bytes are not what they were when they came: a later pass brings them again. */
-  #again(object: SpooledObject): void {
-    const { channel, digest, key } = object;
-    this.#parts.logger.warn(
-      { channel, object: digest },
-      'an object in the spool is not what its digest says; it is gathered again',
-    );
-    this.#gone(object);
-    this.#parts.toLink({ type: 'forget', channel, key });
+    this.#spool.close(transport);
   }
 }

@@ -53,7 +53,7 @@ import { KeeperThread } from './chunks/thread.ts';
 import { type ControlParts, startTickets } from './control.ts';
 import { hear, type HearParts } from './hear.ts';
 import { Histories } from './history.ts';
-import { openQuarantine, startHousekeeping } from './housekeeping.ts';
+import { openQuarantine, placesOf, startHousekeeping } from './housekeeping.ts';
 import { Judge } from './judge/judge.ts';
 import { LinkState } from './link-state.ts';
 import { LinkSupervisor } from './link-supervisor.ts';
@@ -111,9 +111,11 @@ export async function runReceiver(configFile: string, command: readonly string[]
     stands: (channel, signed) => anchors.stands(channel, signed),
     gates: gatesOf(config),
     canary: config.canary,
+    places: placesOf(config, link, (bytes) => void housekeeping.makeRoom(bytes)),
     onPublished: () => void outbox.reconcile(),
   });
   shutdown.add('pipeline', () => pipeline.idle());
+  const housekeeping = startHousekeeping(config, { store, ledger, logger, shutdown, pipeline });
   const endKeys = followKeys({ anchors, judge, outbox, link, toLink, pipeline });
   const secondLook = new SecondLook({ ledger, logger, judge, quarantine, pipeline, statementBytes });
   shutdown.add('results', takeResults(queue, outbox));
@@ -126,7 +128,6 @@ export async function runReceiver(configFile: string, command: readonly string[]
   shutdown.add('link socket', () => server.close());
   await startSupervisor(config, command, logger, shutdown);
   startReconciler(outbox, shutdown);
-  startHousekeeping(config, { store, ledger, logger, shutdown, pipeline });
   const parts = {
     ...{ config, anchors, ledger, link, outbox, queue, pipeline, missing, keeper, channels: names },
     canary: config.canary === undefined ? undefined : new Canary(config.canary, ledger, link),

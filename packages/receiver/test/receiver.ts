@@ -11,6 +11,7 @@ import type { Gate } from '../src/gates.ts';
 import { Judge } from '../src/judge/judge.ts';
 import type { PipelineParts } from '../src/pipeline-parts.ts';
 import { ReceiverPipeline } from '../src/pipeline.ts';
+import { BOUNDLESS, type Places } from '../src/room.ts';
 import { SecondLook } from '../src/second-look.ts';
 import { Quarantine } from '../src/quarantine.ts';
 import { SpoolChecks } from '../src/spool/checks.ts';
@@ -28,6 +29,7 @@ export interface Options {
   readonly gates?: readonly Gate[];
   readonly statementBytes?: number;
   readonly quarantineBundles?: number;
+  readonly places?: Partial<Places>;
   readonly stands?: NonNullable<PipelineParts['stands']>;
   readonly canary?: { readonly channel: string; readonly release: Digest };
 }
@@ -102,7 +104,7 @@ export class Receiver {
   }
 
   #begin(): ReceiverPipeline {
-    const { gates = [], statementBytes = 2 ** 20, quarantineBundles = 100, stands, canary } = this.#options;
+    const { gates = [], statementBytes = 2 ** 20, quarantineBundles = 100, stands, canary, places } = this.#options;
     return new ReceiverPipeline({
       store: this.store,
       checks: this.#checks,
@@ -115,10 +117,16 @@ export class Receiver {
       quarantine: new Quarantine(join(this.dir, 'quarantine'), quarantineBundles),
       canary,
       statementBytes,
+      places: { ...BOUNDLESS, ...places },
       toLink: (message) => {
         this.said.push(message);
-        // Settled or forgotten: link removes the file.
-        if ('key' in message) rmSync(this.#path(message.channel, message.key), { force: true });
+        // Settled, forgotten or withdrawn: link removes the files.
+        if (message.type === 'settle' || message.type === 'forget')
+          rmSync(this.#path(message.channel, message.key), { force: true });
+        if (message.type !== 'withdraw') return;
+        const directory = join(this.dir, 'spool', message.channel);
+        for (const name of readdirSync(directory))
+          if (message.digests.some((digest) => name.startsWith(hexOf(digest)))) rmSync(join(directory, name));
       },
       onPublished: (bundle) => this.published.push(bundle),
     });
@@ -177,7 +185,7 @@ export class Receiver {
     const names = (message: ReceiverToLink): boolean =>
       'key' in message
         ? message.key.startsWith(hexOf(digest))
-        : message.type === 'allow' && message.digests.includes(digest);
+        : (message.type === 'allow' || message.type === 'withdraw') && message.digests.includes(digest);
     return this.said.filter(names).map(({ type }) => type);
   }
 

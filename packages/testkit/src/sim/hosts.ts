@@ -14,6 +14,7 @@ import {
   type ReceiverToLink,
 } from '@sluice/ports';
 import {
+  BOUNDLESS,
   CatchUp,
   Gaps,
   hear,
@@ -225,6 +226,7 @@ export async function runSimulatedReceiver({ settings, wire, redis, say }: Surro
     ...{ store, checks: new SpoolChecks(), judge: new Judge(channels.values()), ledger, logger, channels, gates: [] },
     quarantine: new Quarantine('/isolated/quarantine', 20),
     statementBytes: 65_536,
+    places: BOUNDLESS,
     toLink,
     onPublished: () => void outbox.reconcile(),
   });

@@ -1,0 +1,60 @@
+import type { VerifiedTransport } from '@sluice/bundle';
+import type { Digest } from '@sluice/ports';
+import type { Inventory, SpooledObject } from './inventory.ts';
+import type { OpenBundles } from './open-bundles.ts';
+import type { PipelineParts } from './pipeline-parts.ts';
+import { leaveFor } from './statements.ts';
+
+/** What of the bundles lies in the spool, and what link is told about it. */
+export class SpoolSide {
+  readonly #parts: Pick<PipelineParts, 'checks' | 'logger' | 'toLink'>;
+  readonly #inventory: Inventory;
+  readonly #open: OpenBundles;
+
+  constructor(parts: Pick<PipelineParts, 'checks' | 'logger' | 'toLink'>, inventory: Inventory, open: OpenBundles) {
+    this.#parts = parts;
+    this.#inventory = inventory;
+    this.#open = open;
+  }
+
+  has(channel: string, digest: Digest): boolean {
+    return this.#inventory.get(channel, digest) !== undefined;
+  }
+
+  /** Tells link that the bundle's objects may come in. */
+  allow({ statement }: VerifiedTransport): void {
+    for (const message of leaveFor(statement)) this.#parts.toLink(message);
+  }
+
+  /** The bundle is over: link may forget its objects. */
+  close(transport: VerifiedTransport): void {
+    const { channel } = transport.statement;
+    for (const digest of this.#open.close(transport, (each) => this.has(channel, each))) {
+      const object = this.#inventory.get(channel, digest);
+      if (object !== undefined) this.settle(object);
+    }
+  }
+
+  settle(object: SpooledObject): void {
+    this.gone(object);
+    this.#parts.toLink({ type: 'settle', channel: object.channel, key: object.key });
+  }
+
+  gone(object: SpooledObject): void {
+    const { channel, digest } = object;
+    this.#inventory.remove(channel, digest);
+    this.#open.went(channel, digest);
+    this.#parts.checks.drop(object);
+  }
+
+  /** The spool's bytes are not what they were when they came: a later pass brings them again. */
+  again(object: SpooledObject): void {
+    const { channel, digest, key } = object;
+    this.#parts.logger.warn(
+      { channel, object: digest },
+      'an object in the spool is not what its digest says; it is gathered again',
+    );
+    this.gone(object);
+    this.#parts.toLink({ type: 'forget', channel, key });
+  }
+}
