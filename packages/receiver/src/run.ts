@@ -48,7 +48,7 @@ import { Canary } from './canary.ts';
 import { CatchUp } from './catch-up.ts';
 import { addChecks } from './checks.ts';
 import { type AdminParts, startAdmin } from './admin.ts';
-import { archiveContext, type Context } from './chunks/context.ts';
+import { followContext, type Under } from './chunks/context.ts';
 import { KeeperThread } from './chunks/thread.ts';
 import { type ControlParts, startTickets } from './control.ts';
 import { hear, type HearParts } from './hear.ts';
@@ -119,8 +119,9 @@ export async function runReceiver(configFile: string, command: readonly string[]
   const endKeys = followKeys({ anchors, judge, outbox, link, toLink, pipeline });
   const secondLook = new SecondLook({ ledger, logger, judge, quarantine, pipeline, statementBytes });
   shutdown.add('results', takeResults(queue, outbox));
-  const { context, keeper } = startKeeping(config, { ledger, logger, shutdown });
-  const server = await listenToLink(config, peers, context, {
+  const under = followContext(config, { anchors, ledger, toLink });
+  const keeper = startKeeper(config, { ledger, logger, shutdown });
+  const server = await listenToLink(config, peers, under, {
     ...{ pipeline, histories, missing, ledger, link, logger, channels: anchors, onHello: endKeys },
     limited: rateLimited(logger, { intervalMs: LASTING_MS }),
     ...counted,
@@ -286,17 +287,14 @@ function startThread<T extends Thread>(thread: T, does: string, logger: Logger, 
   return thread;
 }
 
-/** What we judge by goes into the ledger's archive; the chunk log, whose files name it, gets its keeper. */
-function startKeeping(
-  config: ReceiverConfig,
-  parts: { readonly ledger: ReceiverLedger; readonly logger: Logger; readonly shutdown: Shutdown },
-): { readonly context: Context; readonly keeper: KeeperThread | undefined } {
-  return { context: archiveContext(config, parts.ledger), keeper: startKeeper(config, parts) };
-}
-
+/** The chunk log gets its keeper. */
 function startKeeper(
   { chunkLog }: ReceiverConfig,
-  { ledger, logger, shutdown }: Parameters<typeof startKeeping>[1],
+  {
+    ledger,
+    logger,
+    shutdown,
+  }: { readonly ledger: ReceiverLedger; readonly logger: Logger; readonly shutdown: Shutdown },
 ): KeeperThread | undefined {
   if (chunkLog === undefined) return undefined;
   const { directory, keyFile, totalBytes, every } = chunkLog;
@@ -363,7 +361,7 @@ function openImportQueue({ redis: { url, passwordFile } }: ReceiverConfig): Impo
 function listenToLink(
   config: ReceiverConfig,
   peers: Set<LinePeer<ReceiverToLink>>,
-  context: Context,
+  under: () => Under,
   parts: HearParts,
 ): Promise<LineServer<ReceiverToLink>> {
   return serveLines<LinkToReceiver, ReceiverToLink>({
@@ -375,7 +373,7 @@ function listenToLink(
     },
     onConnect: (peer) => {
       peers.add(peer);
-      peer.send({ type: 'under', ...context });
+      peer.send(under());
       void peer.closed.then(() => peers.delete(peer));
     },
     onMessage: (message) => hear(message, parts),

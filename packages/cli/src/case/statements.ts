@@ -45,6 +45,7 @@ interface Anchors {
     readonly channel: string;
     readonly transport: readonly string[];
     readonly release: readonly string[];
+    readonly roles: readonly { readonly role: string; readonly keys: readonly string[] }[];
   }[];
   readonly importers: readonly string[];
 }
@@ -62,9 +63,10 @@ export function anchorsOf(
   };
   for (const { text } of ledger.archive.all('trust')) {
     const { channels, importers } = JSON.parse(text) as Anchors;
-    for (const { channel, transport, release } of channels) {
+    for (const { channel, transport, release, roles } of channels) {
       for (const pem of transport) add(pem, `transport ${channel}`);
       for (const pem of release) add(pem, `release ${channel}`);
+      for (const { role, keys } of roles) for (const pem of keys) add(pem, `${role} ${channel}`);
     }
     for (const pem of importers) add(pem, 'importer');
   }
