@@ -20,7 +20,7 @@ import { Layout } from '../harbor/images.ts';
 import { Chromium } from '../rig/chromium.ts';
 import { freePort, NODE_RELAY, Program, until } from '../world/processes.ts';
 import { MAIN, NODE, World } from '../world/world.ts';
-import type { FullReport, Impact, Report } from './replayed.ts';
+import { type FullReport, type Impact, objectsIn, type Report } from './replayed.ts';
 
 const MIB = 2 ** 20;
 const absent = missing('redis-server', 'docker-registry', 'umoci', 'tcpdump', 'tar', 'chromium', 'capinfos');
@@ -109,7 +109,7 @@ describe.skipIf(absent !== undefined)(
       lost = JSON.parse(relay.output().trim().split('\n').at(-1) ?? '') as typeof lost;
       await tap.stop('SIGINT');
       // An object that is wanted anew becomes whole twice.
-      live = [...new Set(objectsOf(world))];
+      live = [...new Set(objectsIn(world.program('receiver').output()))];
       expect(live.length).toBeGreaterThan(8);
       await until('the chunk log to be entered in its index', 20_000, () => {
         const plain = readdirSync(chunks).filter((name) => name.endsWith('.pcapng'));
@@ -393,13 +393,3 @@ describe.skipIf(absent !== undefined)(
     });
   },
 );
-
-/** Digests of all objects that became whole, by link's log. */
-function objectsOf(world: World): string[] {
-  return world
-    .program('receiver')
-    .output()
-    .split('\n')
-    .filter((line) => line.includes('"msg":"object whole"'))
-    .map((line) => (JSON.parse(line) as { object: string }).object);
-}

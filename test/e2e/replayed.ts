@@ -34,3 +34,10 @@ export interface Impact {
     readonly places: readonly { readonly target: string; readonly now: string; readonly isCurrent: boolean }[];
   }[];
 }
+
+/** Digests of all objects that became whole, by a log of link that has objects one by one. */
+export const objectsIn = (log: string): string[] =>
+  log
+    .split('\n')
+    .filter((line) => line.includes('"msg":"object whole"'))
+    .map((line) => (JSON.parse(line) as { object: string }).object);
