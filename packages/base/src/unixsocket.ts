@@ -1,5 +1,6 @@
-import { chmodSync, chownSync, lstatSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, lstatSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { connect, type Server } from 'node:net';
+import { dirname } from 'node:path';
 import { type OperationalCode, OperationalError } from '@sluice/ports';
 
 /** Longest path of a Unix socket (sockaddr_un, with its closing zero). */
@@ -32,9 +33,13 @@ export async function listenUnix(server: Server, path: string, access: SocketAcc
       process.umask(before);
     });
   } catch (error) {
+    // libuv says EACCES for a directory that is not there, too.
+    const isThere = statSync(dirname(path), { throwIfNoEntry: false }) !== undefined;
     throw socketError(
       'socket-path',
-      `${path}: cannot listen here (${codeOf(error)}); make its directory writable.`,
+      isThere
+        ? `${path}: cannot listen here (${codeOf(error)}); make its directory writable.`
+        : `${path}: cannot listen here: there is no directory ${dirname(path)}; make it.`,
       error,
     );
   } finally {

@@ -253,4 +253,10 @@ describe('a Unix socket', () => {
     const access = group === undefined ? { mode: 0o600 } : { mode: 0o600, group };
     await expect(listenUnix(createServer(), where(), access)).rejects.toMatchObject({ code });
   });
+
+  it('names a directory that is not there as what lacks, not rights', async () => {
+    await expect(listenUnix(createServer(), join(directory, 'no', 's'), { mode: 0o600 })).rejects.toThrow(
+      `there is no directory ${join(directory, 'no')}; make it.`,
+    );
+  });
 });
