@@ -150,7 +150,28 @@ export const wordsOf = (body: Readonly<Record<string, unknown>>): string =>
 export async function findBundle(daemon: Daemon, name: string): Promise<string> {
   const found = await lookForBundle(daemon, name);
   if (found !== undefined) return found;
+  const missing = await missingOf(daemon, name);
+  if (missing !== undefined)
+    throw new RefusedError(
+      `${missing} was sent, and nothing of it has come to ${daemon.origin}; "sluice ticket ${missing}" asks for it`,
+    );
   throw new RefusedError(`there is no bundle ${name} at ${daemon.origin}; "sluice bundles" lists them`);
+}
+
+interface MissingStatus {
+  readonly channels?: readonly { readonly name: string; readonly missing?: readonly number[] }[];
+}
+
+/** CHANNEL/NUMBER of a bundle that the receiver misses: it has no entry that could be shown. */
+async function missingOf(daemon: Daemon, name: string): Promise<string | undefined> {
+  const [, wanted, number] = /^(?:([a-z0-9-]+)\/)?(\d{1,15})$/.exec(name) ?? [];
+  if (number === undefined) return undefined;
+  // Where the answer is no such document, the sentence without it is still true.
+  const status = await daemon.get<MissingStatus>('/v1/status').catch(() => undefined);
+  const channel = status?.channels?.find(
+    ({ name: each, missing = [] }) => (wanted === undefined || each === wanted) && missing.includes(Number(number)),
+  );
+  return channel === undefined ? undefined : `${channel.name}/${number}`;
 }
 
 /** The same, if it is there: by id or its beginning, number, or CHANNEL/NUMBER. */

@@ -90,4 +90,16 @@ describe('a bundle is found', () => {
     await expect(findBundle(daemon, 'prod/9')).rejects.toThrow(/there is no bundle prod\/9 at http/);
     await expect(findBundle(daemon, 'ccc')).rejects.toThrow(/"ccc" names no bundle/);
   });
+
+  it('that has not come at all is named as missing, with the command that asks for it', async () => {
+    const channels = [{ name: 'lab' }, { name: 'prod', missing: [4] }];
+    const daemon = await answering((url) => ({
+      body: JSON.stringify(url === '/v1/status' ? { channels } : { items: [] }),
+    }));
+    const asks = /^prod\/4 was sent, and nothing of it has come to http:.*; "sluice ticket prod\/4" asks for it$/;
+    await expect(findBundle(daemon, 'prod/4')).rejects.toThrow(asks);
+    await expect(findBundle(daemon, '4')).rejects.toThrow(asks);
+    await expect(findBundle(daemon, 'lab/4')).rejects.toThrow(/^there is no bundle lab\/4 at http/);
+    await expect(findBundle(daemon, 'prod/5')).rejects.toThrow(/^there is no bundle prod\/5 at http/);
+  });
 });
