@@ -282,7 +282,7 @@ const missingBundles = (channel: string, { missing }: CheckParts): HealthCheck =
         name === undefined ? String(sequence) : `${String(sequence)} (${terminalText(name)})`,
       )
       .join(', ');
-    const output = `sequences ${shown} of channel ${channel} have not arrived; a later pass brings them`;
+    const output = `sequences ${shown} of channel ${channel} have not arrived; a later pass or a ticket brings them`;
     return { status: 'warn', ...seen, output };
   },
 });
