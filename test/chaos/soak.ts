@@ -18,8 +18,8 @@ const RSS_MIB_PER_HOUR = 1;
 const FILES_PER_HOUR = 1;
 /** SQLite starts a write-ahead log over at 1,000 pages of 4 KiB; one that grows beyond is never started over. */
 const WAL_BYTES = 8 * MIB;
-/** Fewer samples than this say nothing about a slope. */
-const SAMPLES_LEAST = 600;
+/** A line through less time than this says nothing: what is shorter is printed and not judged. */
+const FITTED_LEAST_HOURS = 1 / 6;
 
 interface Sample {
   /** Hours since the beginning. */
@@ -102,9 +102,9 @@ function judged(name: string, all: readonly Sample[], figures: Record<string, st
   const wal = Math.max(...all.map((each) => each.wal));
   const middle = fitted[fitted.length >> 1];
   figures[name] =
-    `${String(Math.round((middle?.rss ?? 0) / MIB))} MiB ${rss.toFixed(2)} an hour, ` +
+    `${enough ? '' : '(not judged) '}${String(Math.round((middle?.rss ?? 0) / MIB))} MiB ${rss.toFixed(2)} an hour, ` +
     `${String(middle?.files ?? 0)} files ${files.toFixed(2)} an hour, WAL at most ${String(Math.round(wal / 1024))} KiB`;
-  const enough = fitted.length >= SAMPLES_LEAST;
+  const enough = (fitted.at(-1)?.at ?? 0) - (fitted[0]?.at ?? 0) >= FITTED_LEAST_HOURS;
   return [
     ...(enough && rss > RSS_MIB_PER_HOUR ? [`memory of ${name} grows by ${rss.toFixed(2)} MiB an hour`] : []),
     ...(enough && files > FILES_PER_HOUR ? [`open files of ${name} grow by ${files.toFixed(2)} an hour`] : []),

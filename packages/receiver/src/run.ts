@@ -89,9 +89,8 @@ export async function runReceiver(configFile: string, command: readonly string[]
   const queue = openImportQueue(config);
   shutdown.add('queue', () => queue.close());
   const link = new LinkState();
-  const senderSeconds = (channel: string): number | undefined => link.senderSeconds(channel);
   const outbox = openOutbox(config, {
-    ...{ ledger, queue, logger, anchors, ...counted, senderSeconds },
+    ...{ ledger, queue, logger, anchors, ...counted, senderSeconds: (channel) => link.senderSeconds(channel) },
     onDoubt: (bundle) => void pipeline.doubt(bundle),
     catchUp: new CatchUp({ ledger, logger, heard: (channel) => link.heartbeatAge(channel) !== undefined }),
   });

@@ -126,7 +126,7 @@ describe('the thread that keeps the chunk log', () => {
   const states = async (directory: string): Promise<KeeperThread> => {
     const thread = new KeeperThread({ directory, keyPem: privatePem, totalBytes: 1, everyMs: 20 }, () => undefined);
     onTestFinished(() => thread.stop());
-    await expect.poll(() => thread.state).toBeDefined();
+    await expect.poll(() => thread.state, { timeout: 20_000 }).toBeDefined();
     return thread;
   };
 
@@ -137,14 +137,14 @@ describe('the thread that keeps the chunk log', () => {
     const thread = await states(join(place, 'chunks'));
     expect(thread.state?.failure).toMatch(/ENOTDIR|EEXIST/);
     rmSync(place);
-    await expect.poll(() => thread.state).toMatchObject({ failure: undefined, files: 0 });
+    await expect.poll(() => thread.state, { timeout: 20_000 }).toMatchObject({ failure: undefined, files: 0 });
   });
 
   it('tells a log that is young from one of which something is gone', async () => {
     const young = await states(await logs(1));
     expect(young.state).toMatchObject({ reaches: undefined, retained: false });
     const cut = await states(await logs(3));
-    await expect.poll(() => cut.state).toMatchObject({ reaches: undefined, retained: true, files: 0 });
+    await expect.poll(() => cut.state, { timeout: 20_000 }).toMatchObject({ reaches: undefined, retained: true, files: 0 });
     // What link took away itself, before it could be entered, counts too.
     const directory = await logs(4);
     rmSync(join(directory, plain(directory)[0] ?? ''));
