@@ -101,10 +101,10 @@ function judged(name: string, all: readonly Sample[], figures: Record<string, st
   const [rss, files] = [perHour(({ rss: bytes }) => bytes) / MIB, perHour((each) => each.files)];
   const wal = Math.max(...all.map((each) => each.wal));
   const middle = fitted[fitted.length >> 1];
+  const enough = (fitted.at(-1)?.at ?? 0) - (fitted[0]?.at ?? 0) >= FITTED_LEAST_HOURS;
   figures[name] =
     `${enough ? '' : '(not judged) '}${String(Math.round((middle?.rss ?? 0) / MIB))} MiB ${rss.toFixed(2)} an hour, ` +
     `${String(middle?.files ?? 0)} files ${files.toFixed(2)} an hour, WAL at most ${String(Math.round(wal / 1024))} KiB`;
-  const enough = (fitted.at(-1)?.at ?? 0) - (fitted[0]?.at ?? 0) >= FITTED_LEAST_HOURS;
   return [
     ...(enough && rss > RSS_MIB_PER_HOUR ? [`memory of ${name} grows by ${rss.toFixed(2)} MiB an hour`] : []),
     ...(enough && files > FILES_PER_HOUR ? [`open files of ${name} grow by ${files.toFixed(2)} an hour`] : []),

@@ -8,6 +8,7 @@ import type { LinkState } from './link-state.ts';
 import type { MissingBundles } from './missing.ts';
 import { PAUSED } from './outbox.ts';
 import type { ReceiverPipeline } from './pipeline.ts';
+import { bundlesIn, incomplete, missingBundles } from './bundle-checks.ts';
 
 export interface CheckParts {
   readonly ledger: ReceiverLedger;
@@ -15,7 +16,7 @@ export interface CheckParts {
   readonly queue: ImportQueue;
   readonly channels: readonly string[];
   readonly missing: MissingBundles;
-  readonly pipeline: Pick<ReceiverPipeline, 'held'>;
+  readonly pipeline: Pick<ReceiverPipeline, 'held' | 'open'>;
   readonly canary?: Canary | undefined;
   readonly quietAfterMs: number;
   readonly limits: CheckLimits;
@@ -52,6 +53,7 @@ export function addChecks(health: Health, parts: CheckParts): void {
     linkDisk('spool', ['spool-full', 'spool-io'], 'fail', link),
     linkDisk('chunk-log', ['chunk-log-full', 'chunk-log-io'], 'warn', link),
     held(parts),
+    incomplete(parts),
     ledgerWrites(ledger),
     anythingFresh(parts),
     ...parts.channels.flatMap((channel) => [
@@ -269,32 +271,6 @@ const cveDatabase = ({ ledger, limits, cveChannels }: CheckParts): HealthCheck =
 
 const timeOf = (seconds: number): string =>
   seconds < 8.64e12 ? new Date(seconds * 1000).toISOString() : `version ${String(seconds)}`;
-
-const missingBundles = (channel: string, { missing }: CheckParts): HealthCheck => ({
-  name: `bundles:missing-${channel}`,
-  check: () => {
-    const list = missing.of(channel);
-    const seen = { observedValue: list.length, observedUnit: 'bundles', threshold: 0 };
-    if (list.length === 0) return { status: 'pass', ...seen };
-    const shown = list
-      .slice(0, 10)
-      .map(({ sequence, name }) =>
-        name === undefined ? String(sequence) : `${String(sequence)} (${terminalText(name)})`,
-      )
-      .join(', ');
-    const output = `sequences ${shown} of channel ${channel} have not arrived; a later pass or a ticket brings them`;
-    return { status: 'warn', ...seen, output };
-  },
-});
-
-const bundlesIn = (state: 'quarantined' | 'failed', ledger: ReceiverLedger, output: string): HealthCheck => ({
-  name: `bundles:${state}`,
-  check: () => {
-    const count = ledger.count(state);
-    const seen = { observedValue: count, observedUnit: 'bundles' };
-    return count === 0 ? { status: 'pass', ...seen } : { status: 'warn', ...seen, output };
-  },
-});
 
 /** Bundles of which the store lost something before they were imported. */
 const damaged = (ledger: ReceiverLedger): HealthCheck => ({

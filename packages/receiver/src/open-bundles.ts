@@ -38,9 +38,11 @@ export interface UnderWay {
   readonly verifying: boolean;
   /** Its statements hold, and there is no room for it. */
   readonly waits: boolean;
+  /** Milliseconds since something of it came. */
+  readonly stillMs: number;
 }
 
-export const underWay = ({ transport, missing, release, verifying, admitted }: OpenBundle): UnderWay => ({
+export const underWay = ({ transport, missing, release, verifying, admitted, movedAt }: OpenBundle): UnderWay => ({
   transport,
   missing,
   released: release !== undefined,
@@ -48,6 +50,7 @@ export const underWay = ({ transport, missing, release, verifying, admitted }: O
   name: release === undefined ? undefined : hostile(release.name),
   verifying,
   waits: release !== undefined && !admitted,
+  stillMs: performance.now() - movedAt,
 });
 
 /** Blobs asked of the store at once. */

@@ -144,7 +144,9 @@ describe('the thread that keeps the chunk log', () => {
     const young = await states(await logs(1));
     expect(young.state).toMatchObject({ reaches: undefined, retained: false });
     const cut = await states(await logs(3));
-    await expect.poll(() => cut.state, { timeout: 20_000 }).toMatchObject({ reaches: undefined, retained: true, files: 0 });
+    await expect
+      .poll(() => cut.state, { timeout: 20_000 })
+      .toMatchObject({ reaches: undefined, retained: true, files: 0 });
     // What link took away itself, before it could be entered, counts too.
     const directory = await logs(4);
     rmSync(join(directory, plain(directory)[0] ?? ''));

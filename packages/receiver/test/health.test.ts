@@ -1,6 +1,6 @@
 import { createHealth, type CheckResult, type Health, Pace } from '@sluice/chassis';
 import { ReceiverLedger } from '@sluice/ledger';
-import { OperationalError } from '@sluice/ports';
+import { OperationalError, hostile } from '@sluice/ports';
 import type { ImportQueue } from '@sluice/queue';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createJsonLogger } from '@sluice/base';
@@ -104,6 +104,31 @@ describe('what the sender says of itself', () => {
     link.heartbeat('prod', beat());
     vi.advanceTimersByTime(QUIET + 1);
     expect((await check('sender:health-prod')).status).toBe('warn');
+  });
+});
+
+describe('a bundle that is not whole', () => {
+  it('is told of when nothing more comes of it, with what lacks and the ticket for it', async () => {
+    const objects = [1, 2, 3].map((n) => ({ digest: digestOf(Buffer.from(String(n))) }));
+    const bundle = (sequence: number, missing: number, stillMs: number, waits = false): unknown => ({
+      transport: { statement: { channel: 'prod', sequence, objects } },
+      missing: new Set(objects.slice(0, missing).map(({ digest }) => digest)),
+      name: hostile(`name ${String(sequence)}\u202e`),
+      ...{ waits, stillMs },
+    });
+    expect(await check('bundles:incomplete')).toMatchObject({ status: 'pass', observedValue: 0 });
+    // Whole and being verified; coming; waiting for room.
+    const fine = [bundle(1, 0, HOUR), bundle(2, 3, 60_000), bundle(3, 3, HOUR, true)];
+    Object.assign(parts.pipeline, { open: fine });
+    expect(await check('bundles:incomplete')).toMatchObject({ status: 'pass' });
+    Object.assign(parts.pipeline, { open: [...fine, bundle(4, 2, 60_001), bundle(5, 1, HOUR)] });
+    expect(await check('bundles:incomplete')).toMatchObject({
+      status: 'warn',
+      observedValue: 2,
+      output:
+        'nothing more comes: prod/4 (name 4\\u202e) lacks 2 of 3 objects, prod/5 (name 5\\u202e) lacks 1 of 3 objects; ' +
+        'a later pass or a ticket ("sluice ticket prod/4") brings them',
+    });
   });
 });
 
