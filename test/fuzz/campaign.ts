@@ -98,7 +98,7 @@ export async function campaign(name: TargetName, options: CampaignOptions): Prom
     '--',
     ...[`-runs=${options.runs}`, `-max_total_time=${options.seconds}`, `-max_len=${target.bytesMax}`],
     ...[`-rss_limit_mb=${MEMORY_MIB}`, `-dict=${words}`, `-artifact_prefix=${artifacts}/`, '-print_final_stats=1'],
-    ...['-use_value_profile=1', '-reload=0'],
+    '-reload=0',
   ];
   const started = performance.now();
   // What targets write is written a million times, and some of it synced.

@@ -1,4 +1,4 @@
-// `node test/fuzz/replay.ts NAME [DIRECTORY]`: gives a target every file of its corpus, in a process of its own.
+// `node test/fuzz/replay.ts NAME [DIRECTORY]`: gives a target every file of its corpus and its seeds, in a process of its own.
 // Prints one JSON object: how many inputs, what was found, and which lines of the parser's files have run.
 import { Coverage } from './coverage.ts';
 import { corpusOf, readCorpus, TOP } from './corpus.ts';
@@ -12,7 +12,9 @@ async function replay(name: string, directory: string): Promise<Replay> {
   const target = await loadTarget(name);
   const corpus = readCorpus(directory);
   const findings: { input: string; error: string }[] = [];
-  for (const { name: input, bytes } of corpus) {
+  // The seeds too: each is one way to be wrong, whether or not it runs lines that no other does.
+  const seeds = [...target.seeds()].map((bytes, i) => ({ name: `seed ${i}`, bytes }));
+  for (const { name: input, bytes } of [...corpus, ...seeds]) {
     try {
       await run(target, bytes);
     } catch (error) {

@@ -69,6 +69,10 @@ export function run(target: FuzzTarget, input: Uint8Array): void | Promise<void>
   return running === undefined ? after(input, room) : running.then(() => after(input, room));
 }
 
+/** True when a path, joined to a directory, stays in it, by rules of our own: the parser's may be wrong. */
+export const staysInside = (path: string): boolean =>
+  !path.includes('\\') && !path.split('/').some((segment) => segment === '' || segment === '.' || segment === '..');
+
 /** UTF-8 bytes. */
 export const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 

@@ -140,7 +140,7 @@ function ours(): Uint8Array {
 }
 
 const option = (code: number, value: Uint8Array | readonly number[], little = true): Uint8Array => {
-  const word = little ? [code, 0, value.length, 0] : [0, code, 0, value.length];
+  const word = little ? [code, 0, value.length & 255, value.length >> 8] : [0, code, value.length >> 8, value.length & 255];
   return joined(word, value, padding(joined(value)));
 };
 

@@ -92,6 +92,13 @@ function* seeds(): Generator<Uint8Array> {
   const shape = { instanceId: 6, transferLength: 900, symbolBytes: 40, maxBlock: 200, ntpSeconds: ntpFromUnix(2e9) };
   writeFdtHeader(instance, 0, { ...COMMON, ...shape });
   yield instance;
+  for (const whole of [plain, instance]) {
+    for (let bit = 0; bit < whole.length * 8; bit += 3) {
+      const flipped = whole.slice();
+      flipped[bit >> 3] = (flipped[bit >> 3] ?? 0) ^ (1 << (bit & 7));
+      yield flipped;
+    }
+  }
   // One field each that the reader of FDT headers judges.
   for (const [at, value] of [
     [43, 0],

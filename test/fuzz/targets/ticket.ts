@@ -41,6 +41,9 @@ function typed(text: string): string {
     .join('');
 }
 
+/** All that a gap says, in few words: it may ask for half a million objects. */
+const told = (gap: Gap) => ({ ...gap, words: gapInWords(gap), objects: gap.objects.length });
+
 /** E and B matter to a gap in blocks alone. */
 const plain = (gap: Gap): Gap =>
   gap.objects === 'all' || gap.objects.every(({ blocks }) => blocks === 'all')
@@ -66,11 +69,12 @@ function run(input: Uint8Array): void {
   const fitting = plain(fittingGap(gap, sha256));
   const again = parseTicket(written, sha256);
   check(again.ok, 'a ticket read and written again is refused');
-  same(again.value.gap, fitting, 'a ticket read, written and read');
+  same(told(again.value.gap), told(fitting), 'a ticket read, written and read');
   check(Buffer.compare(again.value.signature, signature) === 0, 'another signature');
   const careless = written.toLowerCase().replaceAll('\n', '  \n\n');
-  same(parseTicket(careless, sha256), again, 'a ticket in small letters');
-  check(gapInWords(gap).length > 0, 'a gap without words');
+  const typedSo = parseTicket(careless, sha256);
+  check(typedSo.ok, 'a ticket in small letters is refused');
+  same(told(typedSo.value.gap), told(fitting), 'a ticket in small letters');
 }
 
 const SIGNATURE = Uint8Array.from({ length: 64 }, (_, i) => i * 3);
