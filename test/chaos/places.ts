@@ -95,7 +95,7 @@ export const PLACES: readonly Place[] = [
   { name: 'blobs-adopted', stop: 14, file: PUBLISH, text: 'await store.put(release.digest,', pass: 1 },
   { name: 'half-statements', stop: 14, file: PUBLISH, text: 'await store.put(transport.id,', pass: 1 },
   { name: 'before-ledger', stop: 14, file: RECEIVER, text: 'ledger.publish(id, release.name,', pass: 1 },
-  { name: 'link-untold', stop: 14, file: RECEIVER, text: 'this.#close(transport);\n    const others', pass: 1 },
+  { name: 'link-untold', stop: 14, file: RECEIVER, text: 'this.#spool.close(transport);\n    const others', pass: 1 },
   { name: 'queue-untold', stop: 14, file: RECEIVER, text: 'this.#parts.onPublished(id);', pass: 1 },
   { name: 'statements-read', stop: 15, file: IMPORTER, text: 'const plan = await makePlan(', pass: 1 },
   { name: 'a-blob-pushed', stop: 15, file: DELIVER, text: 'holders.set(digest, repository);', pass: 3 },

@@ -18,20 +18,33 @@ async function* pieces(bytes: Uint8Array, size: number): AsyncGenerator<Uint8Arr
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
 }
 
-async function itemsOf(bytes: Uint8Array, size: number) {
-  return Array.fromAsync(readChunkLog(pieces(bytes, size)));
+/** Bits of the first byte: a damaged medium of ours, statistics wanted. The rest of it says how small the pieces are. */
+const [SALVAGE, STATISTICS] = [64, 128];
+
+async function itemsOf(bytes: Uint8Array, size: number, how: number) {
+  const options = { salvage: (how & SALVAGE) !== 0, statistics: (how & STATISTICS) !== 0 };
+  return Array.fromAsync(readChunkLog(pieces(bytes, size), options));
 }
 
 async function run(input: Uint8Array): Promise<void> {
   const bytes = input.subarray(1);
-  const items = await itemsOf(bytes, Math.max(1, bytes.length));
-  same(await itemsOf(bytes, 1 + ((input[0] ?? 0) % 64)), items, 'read in pieces');
+  const how = input[0] ?? 0;
+  const items = await itemsOf(bytes, Math.max(1, bytes.length), how);
+  same(await itemsOf(bytes, 1 + (how % 64), how), items, 'read in pieces');
   const end = items.at(-1);
   check(end?.kind === 'end', 'a capture without an end');
   const datagrams = items.filter((item) => item.kind === 'datagram');
   const faults = items.filter((item) => item.kind === 'fault');
-  check(end.counts.datagrams === datagrams.length && faults.length <= 1, 'the counts');
-  check(items.length === datagrams.length + faults.length + 1, 'items of an unknown kind');
+  const statistics = items.filter((item) => item.kind === 'statistics');
+  check(end.counts.datagrams === datagrams.length, 'the counts');
+  check((how & SALVAGE) !== 0 || faults.length <= 1, 'something behind a fault');
+  check((how & STATISTICS) !== 0 || statistics.length === 0, 'statistics that nobody wanted');
+  check(items.length === datagrams.length + faults.length + statistics.length + 1, 'items of an unknown kind');
+  for (const { seen } of statistics)
+    check(
+      Object.values(seen).every((value) => value >= 0 && (typeof value === 'bigint' || Number.isSafeInteger(value))),
+      'counts',
+    );
   check(end.counts.bytes <= bytes.length, 'more bytes than there are');
   const skipped = Object.entries(end.counts.skipped);
   check(skipped.length === SKIP_REASONS.length && skipped.every(([, count]) => count >= 0), 'skipped for no reason');
@@ -140,7 +153,9 @@ function ours(): Uint8Array {
 }
 
 const option = (code: number, value: Uint8Array | readonly number[], little = true): Uint8Array => {
-  const word = little ? [code, 0, value.length & 255, value.length >> 8] : [0, code, value.length >> 8, value.length & 255];
+  const word = little
+    ? [code, 0, value.length & 255, value.length >> 8]
+    : [0, code, value.length >> 8, value.length & 255];
   return joined(word, value, padding(joined(value)));
 };
 
@@ -196,8 +211,42 @@ function* captures(): Generator<Uint8Array> {
   }
 }
 
+/** Interface Statistics Blocks: as we write them, with a counter beyond all numbers, cut short. */
+function* told(): Generator<Uint8Array> {
+  const eight = (value: number): number[] => [value, 0, 0, 0, value, 0, 0, 0];
+  const counters = [2, 3, 4, 5, 7, 8].map((code) => option(code, eight(code)));
+  const body = (...options: readonly Uint8Array[]): Uint8Array =>
+    joined(u32(0), u32(1), u32(2), ...options, option(0, []));
+  yield joined(section, interfaceOf(101), block(5, body(...counters)), packet(ipv4));
+  yield joined(
+    section,
+    interfaceOf(101),
+    block(5, body(option(4, new Uint8Array(8).fill(255)), option(5, [1, 2, 3, 4]))),
+  );
+}
+
+/** What is left of a file of ours: a block with a hole in it, the beginning gone, the end too, nothing but zeros. */
+function* damaged(): Generator<Uint8Array> {
+  const whole = joined(ours(), packet(ipv4), packet(ipv4));
+  yield whole;
+  for (const from of [9, 60, 130]) yield whole.map((byte, i) => (i >= from && i < from + 24 ? 0 : byte));
+  yield whole.slice(40);
+  yield whole.slice(0, -7);
+  yield new Uint8Array(600);
+  yield joined(section, interfaceOf(101), new Uint8Array(400), section, interfaceOf(101), packet(ipv4));
+  yield joined(section, interfaceOf(101), u32(6), u32(0x200000), new Uint8Array(20), packet(ipv4));
+  yield joined(
+    bigSection,
+    new Uint8Array(40),
+    interfaceOf(101, option(9, [9], false), false),
+    packet(ipv4, 0, option(0, [], false), false),
+  );
+}
+
 function* seeds(): Generator<Uint8Array> {
   for (const capture of captures()) yield joined([15], capture);
+  for (const capture of told()) for (const how of [15, 15 + STATISTICS]) yield joined([how], capture);
+  for (const capture of damaged()) yield joined([15 + SALVAGE], capture);
   yield joined([0], section, ...Array.from({ length: 3 }, () => interfaceOf(101)), packet(ipv4, 2));
 }
 
@@ -206,7 +255,7 @@ export const target: FuzzTarget = {
   files: ['read', 'read-pcapng', 'read-pcap', 'section', 'frames', 'byte-stream', 'capture'].map(
     (name) => `packages/pcapng/src/${name}.ts`,
   ),
-  beside: ['bytesOf'],
+  beside: ['bytesOf', 'unpacker', 'unreadable', 'salvagedBytes'],
   bytesMax: 1024,
   waits: true,
   run,

@@ -110,7 +110,10 @@ function* seeds(): Generator<Uint8Array> {
   yield joined([3], all([[], 7]));
   yield joined([1], utf8('{"type":"settle"\n'));
   yield joined([3], all([FROM_RECEIVER[1], { ...FROM_RECEIVER[1], more: 'x'.repeat(550) }, FROM_RECEIVER[2]]));
-  yield joined([255], all([FROM_RECEIVER[1], { type: 'settle', channel: 'prod', key: 'x'.repeat(558) }, FROM_RECEIVER[2]]));
+  yield joined(
+    [255],
+    all([FROM_RECEIVER[1], { type: 'settle', channel: 'prod', key: 'x'.repeat(558) }, FROM_RECEIVER[2]]),
+  );
   yield joined([1], utf8(`"${'x'.repeat(700)}`));
   yield joined([1], utf8(`"${'x'.repeat(700)}"\n`));
   yield joined([255], utf8(`"${'x'.repeat(700)}"\n`));

@@ -22,7 +22,18 @@ function read(): number | undefined {
   }
 }
 
+/** How far it was followed: two numbers, or nothing is known. */
+function seen(bytes: Uint8Array): void {
+  const path = join(directory, 'highest-live-sn');
+  if (bytes.length === 0) rmSync(path, { force: true });
+  else writeFileSync(path, bytes);
+  const far = session.readSeen();
+  if (far === undefined) return;
+  check(Number.isSafeInteger(far.tsi) && Number.isSafeInteger(far.sn) && far.tsi >= 0 && far.sn >= 0, 'how far it was');
+}
+
 function run(bytes: Uint8Array): void {
+  seen(bytes);
   if (bytes.length === 0) rmSync(path, { force: true });
   else writeFileSync(path, bytes);
   const tsi = read();
@@ -38,8 +49,10 @@ function run(bytes: Uint8Array): void {
 export const target: FuzzTarget = {
   about: "link's file of the highest session: a session number or one coded error, and it never goes back",
   files: ['packages/link/src/session-file.ts'],
+  beside: ['writeSeen'],
   bytesMax: 64,
   words: ['1073741823', '1073741824', '0x10', '1e3', '-1', ' 7\n'],
   run,
-  seeds: () => ['', '7\n', '1073741823', '1073741824', '1e3', '-1', '0', ' 12 \n', 'x', '٣'].map(utf8),
+  seeds: () =>
+    ['', '7\n', '1073741823', '1073741824', '1e3', '-1', '0', ' 12 \n', 'x', '٣', '7 12\n', '7 x\n'].map(utf8),
 };

@@ -1,11 +1,6 @@
 // A tar archive: the same in pieces of any size, and every member is one that we would write. Checksums are mended first when
 // the first byte is odd; the rest of it says how small the pieces are.
-import {
-  TAR_MEMBER_BYTES,
-  TAR_NAME_BYTES,
-  tarHeader,
-  tarTrailer,
-} from '../../../packages/bundle/src/tar.ts';
+import { TAR_MEMBER_BYTES, TAR_NAME_BYTES, tarHeader, tarTrailer } from '../../../packages/bundle/src/tar.ts';
 import { TarReader } from '../../../packages/bundle/src/tar-reader.ts';
 import { parsePax } from '../../../packages/bundle/src/tar-pax.ts';
 import type { TarMember } from '../../../packages/bundle/src/index.ts';
