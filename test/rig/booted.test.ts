@@ -16,8 +16,8 @@ import { debianRoot, Machine, machineMissing } from './machine.ts';
 const MIB = 2 ** 20;
 /** At 500 Mb/s some seconds of airtime. */
 const LARGE_BYTES = 400 * MIB;
-/** A quarter of it, in blocks of 200 symbols. */
-const SOME_BLOCKS = LARGE_BYTES / 4 / 1408 / 200;
+/** A twentieth of it, in blocks of 200 symbols: link tells once a second. */
+const SOME_BLOCKS = LARGE_BYTES / 20 / 1408 / 200;
 const VERSIONS = ['0.1.0', '0.1.1'] as const;
 /** What the isolated host has of Debian: nothing that Sluice needs to be installed, but what it works with. */
 const ISOLATED_PACKAGES = ['redis-server', 'nftables', 'iproute2'];
@@ -251,7 +251,7 @@ describe.skipIf(absent !== undefined)(`two booted Debians${absent === undefined 
     const large = note('large.bin', Buffer.alloc(LARGE_BYTES, 'sluice '));
     const before = numbers();
     const sequence = await submit('large', [large]);
-    await until('a good part of it to be there', SETTLE_MS, () => {
+    await until('some of it to be there', SETTLE_MS, () => {
       return (numbers().blocks ?? 0) - (before.blocks ?? 0) > SOME_BLOCKS || undefined;
     });
     const first = await isolated.pid('sluice-link.service');
