@@ -273,6 +273,12 @@ const symbols = (object: number, sbn: number, esis: readonly number[]): number[]
   esis.flatMap((esi) => [0, (object << 6) | (sbn << 4) | esi]);
 const upTo = (count: number, from = 0): number[] => Array.from({ length: count }, (_, i) => from + i);
 
+/** Numbers left out, at the edges of the window. */
+function* jumps(): Generator<Uint8Array> {
+  for (const jump of upTo(8))
+    yield Uint8Array.from([0, 1, ...FLUSH, 0, 2, 6, jump << 5, 0, 3, 5, 0, 5, 1, ...FLUSH, 5, 0, 5, 2]);
+}
+
 function* seeds(): Generator<Uint8Array> {
   const named = [3, 0b11100, ...FLUSH];
   const all = upTo(16).map((i) => i & 15);
@@ -330,8 +336,7 @@ function* seeds(): Generator<Uint8Array> {
   ]);
   yield Uint8Array.from([...named, ...symbols(3, 0, [0, 0, 1]), ...FLUSH, 3, 0b10000, ...symbols(3, 1, [2]), 0, 0x7f]);
   yield Uint8Array.from([...named, ...upTo(20).flatMap(() => [4, 89, 0, 1, 0, 2, 0, 3, 0, 4, 0, 5, ...FLUSH])]);
-  for (const jump of upTo(8))
-    yield Uint8Array.from([0, 1, ...FLUSH, 0, 2, 6, jump << 5, 0, 3, 5, 0, 5, 1, ...FLUSH, 5, 0, 5, 2]);
+  yield* jumps();
   // Documents that never become whole push one another out; so do TOIs, and documents long read.
   yield Uint8Array.from([...upTo(4).flatMap((i) => [4, 90, 3, i]), ...FLUSH, ...named]);
   yield Uint8Array.from([...named, 6, 8, ...named, 6, 0, ...upTo(70).flatMap((i) => [3, i & 3]), ...FLUSH]);
