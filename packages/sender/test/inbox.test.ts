@@ -143,6 +143,8 @@ describe('the inbox', { timeout: TIMEOUT_MS }, () => {
         30_000,
         () => sender.log.split('"msg":"sealed"').length > already || undefined,
       );
+      // A session speaks once its second is over: the first one is given that time, the others are killed at once.
+      if (n === 0) await until('a session to speak', 30_000, () => sender.fibre.sessions.length > 0 || undefined);
       await sender.stop('SIGKILL');
       await sender.run();
     }
