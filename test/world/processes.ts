@@ -1,18 +1,37 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { closeSync, openSync, readFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
+/** Below those that the kernel gives to whoever asks for any: none of these is taken between our look and our use. */
+const [PORTS_FROM, PORTS] = [12_000, 20_000];
+
 /** A TCP port of the loopback interface that is free now, and its UDP twin, as far as anybody can tell. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
+  for (;;) {
+    const port = PORTS_FROM + Math.floor(Math.random() * PORTS);
+    const server = createServer();
+    const datagrams = createSocket('udp4');
+    const free = await Promise.all([
+      once(server.listen(port, '127.0.0.1'), 'listening'),
+      new Promise((resolve, reject) =>
+        datagrams.once('error', reject).bind(port, '127.0.0.1', () => resolve(undefined)),
+      ),
+    ]).then(
+      () => true,
+      () => false,
+    );
+    await new Promise((resolve) => server.close(resolve));
+    try {
+      datagrams.close();
+    } catch {
+      // It never was open.
+    }
+    if (free) return port;
+  }
 }
 
 /** Waits until `holds` gives something, and says what it waited for when it does not come in time. */
