@@ -68,7 +68,7 @@ export class ImportRetry {
     const { ledger, queue, outbox, stands, logger } = this.#parts;
     const standing = stands(id);
     if (!standing.ok) return standing;
-    // Its old result would be taken for the new one.
+    // The old result goes first: while Redis is away nothing changes, and the outbox need not tell it from the new one.
     await queue.remove(id);
     if (!ledger.refusals.again(id, asker))
       return no('retry-needless', `what ${id} brought is not kept any more: submit the release again`);
