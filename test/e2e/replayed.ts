@@ -4,7 +4,7 @@ export interface Report {
   readonly tagsChecked: boolean;
   readonly datagrams: number;
   readonly lost: number;
-  readonly recorded: Readonly<Record<'same' | 'differing' | 'unrecorded' | 'unheld', number>>;
+  readonly recorded: Readonly<Record<'same' | 'need' | 'differing' | 'unrecorded' | 'unheld', number>>;
   readonly differences: Readonly<Record<string, number>>;
   readonly verdicts: Readonly<Record<string, number>>;
   readonly objects: readonly { readonly digest: string; readonly state: string; readonly channel: string }[];

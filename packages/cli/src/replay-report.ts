@@ -5,6 +5,11 @@ import type { ReplayedObject } from './replay-spool.ts';
 /** Verdicts recorded in the log against those of the replay. */
 export interface Comparison {
   same: number;
+  /**
+   * Authentic both times, and news at one of them alone: the receiver had taken the object before, or wanted it anew (a history
+   * is, once it was read). The log does not say when.
+   */
+  need: number;
   differing: number;
   unrecorded: number;
   /** Authentic then, and not under the keys given. */
@@ -88,7 +93,7 @@ export function inWords(report: ReplayReport, out: string | undefined): readonly
   const from = firstFile === undefined ? '' : `, the first is number ${String(firstFile)}`;
   const { taken, rejected } = split(report.verdicts);
   const headers = split(byHeaders.verdicts);
-  const { same, differing, unrecorded } = recorded;
+  const { same, need, differing, unrecorded } = recorded;
   const differences = Object.entries(report.differences).map(([pair, count]) => `${pair} ${String(count)}`);
   return [
     `read        ${String(datagrams)} datagrams in ${String(files)} files${from}`,
@@ -103,7 +108,12 @@ export function inWords(report: ReplayReport, out: string | undefined): readonly
           `headers     ${String(cut)} with headers only; link recorded ${headers.taken}; rejected ${headers.rejected}; ${String(byHeaders.lost)} lost`,
         ]),
     `recorded    ${String(same)} verdicts of the log are the same, ${String(differing)} differ, ${String(unrecorded)} datagrams have none`,
-    ...(differing === 0 ? [] : [`differ      ${differences.join(', ')}`]),
+    ...(need === 0
+      ? []
+      : [
+          `need        ${String(need)} more were news then or now, and not both times: the receiver had taken the object, or wanted it anew`,
+        ]),
+    ...(need + differing === 0 ? [] : [`differ      ${differences.join(', ')}`]),
     ...(report.tagsChecked ? [] : ['tags        recorded, not rechecked: no link keys were given']),
     ...objects.map(
       ({ channel, digest, size, contentType, state }) =>

@@ -13,7 +13,7 @@ function reported(word: string): FullReport {
     made: { time: word, inputs: [{ name: word, bytes: 1, sha256: word }], selection: { bundle: word } },
     ...{ files: 1, firstFile: 2, tagsChecked: false, datagrams: 9, cut: 1 },
     ...{ byHeaders: { verdicts: each, lost: 0 }, verdicts: { ...each, accepted: 4 }, differences: each },
-    recorded: { same: 1, differing: 1, unrecorded: 1, unheld: 1 },
+    recorded: { same: 1, need: 1, differing: 1, unrecorded: 1, unheld: 1 },
     ...{ lost: 1, unlogged: 1, recoveredSymbols: 1, blocks: 1, sessions: [7], heartbeats: 1 },
     objects: [
       { channel: word, digest: codes, size: 1, contentType: word, state: 'partial', blocks: 2, stored: 1 },

@@ -46,11 +46,11 @@ function summary(report: FullReport): string {
   const tags = tagsChecked
     ? 'Every tag was checked with the link keys.'
     : 'Tags are as recorded, not rechecked: no link keys were given. All else was computed anew.';
-  const { same, differing, unrecorded } = report.recorded;
+  const { same, need, differing, unrecorded } = report.recorded;
   const verdicts =
-    same + differing === 0
+    same + need + differing === 0
       ? 'There are no recorded verdicts in it to compare with.'
-      : `Verdicts: ${amount(same)} are the same as recorded, ${amount(differing)} differ, of ${amount(unrecorded)} datagrams none was recorded.`;
+      : `Verdicts: ${amount(same)} are the same as recorded, ${amount(differing)} differ, ${amount(need)} were news then or now and not both times, of ${amount(unrecorded)} datagrams none was recorded.`;
   const selected = Object.entries(report.made.selection).map(([name, value]) => `${name} ${value}`);
   const part =
     selected.length === 0

@@ -103,13 +103,16 @@ function openMachine(
   return new ReceiveMachine(parts, LIMITS, 0);
 }
 
+/** Authentic, and placed or not needed. */
+const isTaken = (verdict: Verdict): boolean => verdict === 'accepted' || verdict === 'surplus';
+
 /** What is counted on the way. */
 class Tally {
   readonly machine: ReceiveMachine;
   readonly #plan: ReplayPlan;
   readonly counts = { datagrams: 0, cut: 0 };
   readonly headers = new HeaderTally();
-  readonly recorded: Comparison = { same: 0, differing: 0, unrecorded: 0, unheld: 0 };
+  readonly recorded: Comparison = { same: 0, need: 0, differing: 0, unrecorded: 0, unheld: 0 };
   /** `then -> now`, where they are not the same. */
   readonly differences = new Map<string, number>();
   /** Datagrams that the log says it left out. */
@@ -146,7 +149,7 @@ class Tally {
     if (then === undefined) this.recorded.unrecorded += 1;
     else if (isSame) this.recorded.same += 1;
     else {
-      this.recorded.differing += 1;
+      this.recorded[isTaken(then) && isTaken(now) ? 'need' : 'differing'] += 1;
       const name = `${then} -> ${now}`;
       this.differences.set(name, (this.differences.get(name) ?? 0) + 1);
     }
