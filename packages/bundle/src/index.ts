@@ -84,7 +84,7 @@ export {
   type HistoryEntry,
   parseHistory,
 } from './history.ts';
-export { type BlockRange, type Gap, gapInWords, type ObjectGap, rangesOf } from './gap.ts';
+export { type BlockRange, type Gap, gapInWords, lastOf, type ObjectGap, rangesOf } from './gap.ts';
 export {
   encodeTicket,
   fittingGap,

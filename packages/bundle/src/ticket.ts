@@ -1,10 +1,13 @@
 import { ok, type Result, type Sha256, type TicketCode } from '@sluice/ports';
-import { type BlockRange, type Gap, type ObjectGap, rangesOf, roundedUp } from './gap.ts';
+import { type BlockRange, type Gap, joinedUp, lastOf, type ObjectGap, partialIn, roundedUp, wholeIn } from './gap.ts';
 
 /** Longest ticket, bytes. */
 export const TICKET_BYTES = 2048;
-/** Characters of a line without its number and check. */
+/** Characters of a line without its number and check, and what these and its end take. */
 const LINE_CHARACTERS = 60;
+const LINE_AROUND = '00  0000\n'.length;
+/** An object in blocks takes that many bytes at least, such as `5: 7` and a space. */
+const PARTIAL_BYTES = 5;
 const DOMAIN = 'sluice ticket v1\n';
 const SIGNATURE_BYTES = 64;
 const GROUP = 5;
@@ -70,31 +73,38 @@ const asDigits = (text: string): string => text.replaceAll('O', '0').replaceAll(
 const spelled = ([first, last]: BlockRange): string =>
   first === last ? String(first) : `${String(first)}-${String(last)}`;
 
-/** The words of a ticket before its signature (docs/PROTOCOL.md section 12). */
-function wordsOf({ channel, sequence, symbolBytes, maxBlock, objects }: Gap): string[] {
-  const head = ['SLUICE-TICKET', '1', channel, String(sequence)];
-  if (objects === 'all') return [...head, 'ALL'];
-  const whole = rangesOf(objects.filter(({ blocks }) => blocks === 'all').map(({ object }) => object)).map(spelled);
-  const partial = objects.flatMap(({ object, blocks }) =>
-    blocks === 'all' ? [] : [`${String(object)}:`, ...blocks.map(spelled)],
-  );
-  return [
-    ...head,
-    ...(whole.length === 0 ? [] : ['WHOLE', ...whole]),
-    ...(partial.length === 0 ? [] : ['BLOCKS', `E${String(symbolBytes)}`, `B${String(maxBlock)}`, ...partial]),
-  ];
+/** The words of a ticket before its signature, of a gap that is joined up (docs/PROTOCOL.md section 12). */
+function* wordsOf({ channel, sequence, symbolBytes, maxBlock, objects }: Gap): Generator<string> {
+  yield* ['SLUICE-TICKET', '1', channel, String(sequence)];
+  if (objects === 'all') {
+    yield 'ALL';
+    return;
+  }
+  const whole = wholeIn(objects);
+  if (whole.length > 0) yield 'WHOLE';
+  for (const range of whole) yield spelled(range);
+  let first = true;
+  for (const { object, blocks } of objects) {
+    if (blocks === 'all') continue;
+    if (first) yield* ['BLOCKS', `E${String(symbolBytes)}`, `B${String(maxBlock)}`];
+    first = false;
+    yield `${String(object)}:`;
+    for (const range of blocks) yield spelled(range);
+  }
 }
 
 /** Words in lines, each as full as it may be. */
-function wrapped(words: readonly string[]): string[] {
-  const lines: string[] = [];
+function* wrapped(words: Iterable<string>): Generator<string> {
+  let line = '';
   for (const word of words) {
-    const last = lines.at(-1);
-    if (last !== undefined && last.length + 1 + word.length <= LINE_CHARACTERS)
-      lines[lines.length - 1] = `${last} ${word}`;
-    else lines.push(word);
+    if (line === '') line = word;
+    else if (line.length + 1 + word.length <= LINE_CHARACTERS) line += ` ${word}`;
+    else {
+      yield line;
+      line = word;
+    }
   }
-  return lines;
+  yield line;
 }
 
 const messageOf = (lines: readonly string[]): Uint8Array => ascii(DOMAIN + lines.map((line) => `${line}\n`).join(''));
@@ -105,32 +115,49 @@ const numbered = (line: string, index: number): string => `${String(index + 1).p
 const checkOf = (line: string, sha256: Sha256): string =>
   base32(sha256(ascii(line.toUpperCase())).subarray(0, 3)).slice(0, 4);
 
-function textOf(lines: readonly string[], signature: Uint8Array, sha256: Sha256): string {
-  const groups = base32(signature).match(new RegExp(`.{1,${String(GROUP)}}`, 'g')) ?? [];
-  return [...lines, ...wrapped(['SIGN', ...groups])]
+const signatureLines = (signature: Uint8Array): string[] => [
+  ...wrapped(['SIGN', ...(base32(signature).match(new RegExp(`.{1,${String(GROUP)}}`, 'g')) ?? [])]),
+];
+
+const textOf = (lines: readonly string[], signature: Uint8Array, sha256: Sha256): string =>
+  [...lines, ...signatureLines(signature)]
     .map((line, index) => numbered(line, index))
     .map((line) => `${line} ${checkOf(line, sha256)}\n`)
     .join('');
+
+const bytesOf = (line: string): number => line.length + LINE_AROUND;
+
+/** True when a ticket has room for the gap. Not one line more is made than a ticket has room for. */
+function fits(gap: Gap): boolean {
+  let left = TICKET_BYTES;
+  for (const line of signatureLines(new Uint8Array(SIGNATURE_BYTES))) left -= bytesOf(line);
+  for (const line of wrapped(wordsOf(gap))) {
+    left -= bytesOf(line);
+    if (left < 0) return false;
+  }
+  return true;
 }
 
 /** The gap as a ticket can tell it: the same, or with as few objects as may be rounded up to whole ones, or all of the bundle. */
-export function fittingGap(gap: Gap, sha256: Sha256): Gap {
-  const fits = (candidate: Gap): boolean =>
-    textOf(wrapped(wordsOf(candidate)), new Uint8Array(SIGNATURE_BYTES), sha256).length <= TICKET_BYTES;
-  if (gap.objects === 'all' || fits(gap)) return gap;
-  let [few, many] = [0, gap.objects.length];
-  if (!fits(roundedUp(gap, many))) return { ...gap, objects: 'all' };
+export function fittingGap(gap: Gap): Gap {
+  const wanted = joinedUp(gap);
+  if (fits(wanted)) return wanted;
+  // What is rounded up in any case, once: half a million objects may lack in part.
+  const most = Math.ceil(TICKET_BYTES / PARTIAL_BYTES);
+  const least = roundedUp(wanted, Math.max(0, partialIn(wanted) - most));
+  let [few, many] = [0, partialIn(least)];
+  if (!fits(roundedUp(least, many))) return { ...gap, objects: 'all' };
   while (many - few > 1) {
     const middle = Math.floor((few + many) / 2);
-    if (fits(roundedUp(gap, middle))) many = middle;
+    if (fits(roundedUp(least, middle))) many = middle;
     else few = middle;
   }
-  return roundedUp(gap, many);
+  return roundedUp(least, many);
 }
 
 /** The ticket of a gap: its bytes follow from the gap and the key alone. `sign` is Ed25519's, which has no chance in it. */
 export function encodeTicket(gap: Gap, sign: (message: Uint8Array) => Uint8Array, sha256: Sha256): string {
-  const lines = wrapped(wordsOf(fittingGap(gap, sha256)));
+  const lines = [...wrapped(wordsOf(fittingGap(gap)))];
   return textOf(lines, sign(messageOf(lines)), sha256);
 }
 
@@ -179,10 +206,13 @@ function ticketOf(lines: readonly string[], sha256: Sha256): TicketResult<Ticket
   if (gap === undefined || signature === undefined || symbols.length > wanted) {
     return no('ticket-malformed', 'this is no ticket: its lines hold, and what they say has another form');
   }
-  const body = wrapped(wordsOf(gap));
+  const body = [...wrapped(wordsOf(gap))];
   const upper = (text: string): string => text.toUpperCase();
   // One spelling: what could be said in two ways could say one thing more.
-  const again = textOf(body, signature, sha256)
+  const text = textOf(body, signature, sha256);
+  if (text.length > TICKET_BYTES)
+    return no('ticket-malformed', 'this is no ticket: it says more than a ticket has room for');
+  const again = text
     .split('\n')
     .slice(0, -1)
     .map((line) => line.slice(3, -5));
@@ -223,24 +253,24 @@ function gapOf([title, version, upper = '', sequenceWord, ...words]: string[]): 
   if (title !== 'SLUICE-TICKET' || version !== '1' || !CHANNEL.test(channel) || sequence === 0) return undefined;
   const none = { channel, sequence, symbolBytes: 0, maxBlock: 0 };
   if (words[0] === 'ALL') return words.length === 1 ? { ...none, objects: 'all' } : undefined;
-  const objects = new Map<number, ObjectGap>();
+  const objects: ObjectGap[] = [];
   if (words[0] === 'WHOLE') {
     words.shift();
     const whole = ranges(words, OBJECT_MAX);
     if (whole === undefined) return undefined;
-    for (const [first, last] of whole) {
-      for (let object = first; object <= last; object += 1) objects.set(object, { object, blocks: 'all' });
-    }
+    // As ranges: a line of a ticket may ask for half a million objects.
+    for (const [object, to] of whole) objects.push({ object, ...(to > object ? { to } : {}), blocks: 'all' });
   }
   const shape = words.length === 0 ? none : blocksInto(objects, words);
-  if (shape === undefined || objects.size === 0) return undefined;
-  const sorted = [...objects.values()].sort((a, b) => a.object - b.object);
-  return { ...none, ...shape, objects: sorted };
+  if (shape === undefined || objects.length === 0) return undefined;
+  objects.sort((a, b) => a.object - b.object);
+  const isTwice = objects.some((each, i) => each.object <= lastOf(objects[i - 1] ?? { object: -1, blocks: 'all' }));
+  return isTwice ? undefined : { ...none, ...shape, objects };
 }
 
 /** The part from BLOCKS on. */
 function blocksInto(
-  objects: Map<number, ObjectGap>,
+  objects: ObjectGap[],
   words: string[],
 ): { readonly symbolBytes: number; readonly maxBlock: number } | undefined {
   const [title, e = '', b = ''] = words.splice(0, 3);
@@ -251,8 +281,8 @@ function blocksInto(
     const word = words.shift() ?? '';
     const object = word.endsWith(':') ? numberOf(word.slice(0, -1), OBJECT_MAX) : undefined;
     const blocks = ranges(words, BLOCK_MAX);
-    if (object === undefined || blocks === undefined || objects.has(object)) return undefined;
-    objects.set(object, { object, blocks });
+    if (object === undefined || blocks === undefined) return undefined;
+    objects.push({ object, blocks });
   }
   return { symbolBytes, maxBlock };
 }

@@ -64,7 +64,7 @@ export class Tickets {
 
   async #gap(name: string | undefined): Promise<TicketResult<Gap>> {
     const found = this.#find(name);
-    return found.ok ? ok(fittingGap(await this.#parts.gaps.of(found.value), sha256)) : found;
+    return found.ok ? ok(fittingGap(await this.#parts.gaps.of(found.value))) : found;
   }
 
   #find(name: string | undefined): TicketResult<Incomplete> {

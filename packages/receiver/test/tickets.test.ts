@@ -69,7 +69,7 @@ describe('what lacks of a bundle', () => {
     expect(asked(await issue())).toMatchObject({ channel: 'prod', sequence: 1, objects: 'all' });
 
     await receiver.arrive(bundle.transport);
-    expect(asked(await issue('prod/1')).objects).toEqual([1, 2, 3, 4].map((object) => ({ object, blocks: 'all' })));
+    expect(asked(await issue('prod/1')).objects).toEqual([{ object: 1, to: 4, blocks: 'all' }]);
     await receiver.arrive(bundle.release);
     await receiver.arrive(second!);
     await receiver.settled();

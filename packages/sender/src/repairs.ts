@@ -1,6 +1,7 @@
 import {
   type Gap,
   gapInWords,
+  lastOf,
   type ObjectGap,
   parseTicket,
   type TicketRefusal,
@@ -139,9 +140,10 @@ export class Repairs {
   /** What the ticket asks for and the bundle does not have. */
   #beyond({ objects, symbolBytes, maxBlock }: Gap, bundle: SealedBundle): string | undefined {
     if (objects === 'all') return undefined;
-    const fault = ({ object, blocks }: ObjectGap): boolean => {
-      const listed = bundle.objects[object - STATEMENTS];
-      if (blocks === 'all') return object >= STATEMENTS && listed === undefined;
+    const fault = (each: ObjectGap): boolean => {
+      const { blocks } = each;
+      const listed = bundle.objects[lastOf(each) - STATEMENTS];
+      if (blocks === 'all') return lastOf(each) >= STATEMENTS && listed === undefined;
       const last = blocks.at(-1)?.[1] ?? 0;
       // Blocks by other measures than ours are not counted: all of the object is sent.
       return listed === undefined || (this.#isOurs(symbolBytes, maxBlock) && last >= this.#blocks(listed));
@@ -164,12 +166,13 @@ export class Repairs {
     ].map((each) => ({ ...each, contentType: 'application/vnd.dsse.envelope.v1+json' as const }));
     if (gap.objects === 'all') return { order: {}, wanted: [...statements, ...bundle.objects] };
     const ours = this.#isOurs(gap.symbolBytes, gap.maxBlock);
-    const chosen = gap.objects.flatMap(({ object, blocks }) => {
-      const listed = bundle.objects[object - STATEMENTS];
-      const ranges: Blocks | undefined = blocks === 'all' || !ours ? undefined : blocks;
-      return listed === undefined ? [] : [{ listed, ranges }];
+    const parts = gap.objects;
+    const chosen = parts.flatMap((each) => {
+      const ranges: Blocks | undefined = each.blocks === 'all' || !ours ? undefined : each.blocks;
+      const [from, end] = [each.object, lastOf(each) + 1].map((object) => Math.max(0, object - STATEMENTS));
+      return bundle.objects.slice(from, end).map((listed) => ({ listed, ranges }));
     });
-    const named = statements.filter((_, i) => gap.objects !== 'all' && gap.objects.some(({ object }) => object === i));
+    const named = statements.filter((_, i) => parts.some((each) => each.object <= i && i <= lastOf(each)));
     const objects = chosen.map(({ listed }) => listed);
     const order = { statements: named, objects, blocks: chosen.map(({ ranges }) => ranges) };
     return { order, wanted: [...named, ...objects] };

@@ -120,6 +120,23 @@ describe('a ticket', () => {
     expect(staging.sent[0]?.blocks).toBeUndefined();
   });
 
+  it('for statements and objects in a row brings these, and nothing beside them', async () => {
+    const served = async (object: number, to: number) => {
+      const staging = new Staging();
+      const { id, release, objects } = staging.ledger.numbered('prod', 2)!;
+      const names = [id, release, ...objects.map(({ digest }) => digest)];
+      const result = await staging.repairs.serve(ticketOf(gapOf([{ object, to, blocks: 'all' }])));
+      const [order] = staging.sent;
+      const sent = [...(order?.statements ?? []), ...(order?.objects ?? [])];
+      return [codeOf(result), ...sent.map(({ digest }) => names.indexOf(digest))];
+    };
+    expect(await served(0, 0)).toEqual(['ok', 0]);
+    expect(await served(0, 2)).toEqual(['ok', 0, 1, 2]);
+    expect(await served(1, 3)).toEqual(['ok', 1, 2, 3]);
+    expect(await served(3, 3)).toEqual(['ok', 3]);
+    expect(await served(2, 500_001)).toEqual(['ticket-foreign']);
+  });
+
   it('in blocks of another shape has the objects sent whole', async () => {
     const staging = new Staging();
     const other = gapOf([{ object: 3, blocks: [[9999, 9999]] }], { symbolBytes: 128 });

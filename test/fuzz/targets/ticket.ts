@@ -1,20 +1,22 @@
-// A ticket as a person types it. An odd first byte stands for a typist who makes no errors: each line then gets its number and its check.
-import { createHash } from 'node:crypto';
+// A ticket as a person types it. An odd first byte stands for a typist who makes no errors: each line then gets its number and its
+// check. With its second bit, a gap several times that of the ticket is written, too.
+import { hash } from 'node:crypto';
 import {
   encodeTicket,
   fittingGap,
   type Gap,
   gapInWords,
+  lastOf,
+  type ObjectGap,
   parseTicket,
   TICKET_BYTES,
 } from '../../../packages/bundle/src/index.ts';
 import { type FuzzTarget, check, joined, same, utf8 } from '../target.ts';
 
-const sha256 = (...pieces: Uint8Array[]): Uint8Array => {
-  const hash = createHash('sha256');
-  for (const piece of pieces) hash.update(piece);
-  return hash.digest();
-};
+const sha256 = (...pieces: Uint8Array[]): Uint8Array => hash('sha256', joined(...pieces), 'buffer');
+/** Gaps that are put together for a larger one, and the last number that an object may have. */
+const COPIES = 4;
+const OBJECT_MAX = 500_001;
 const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
 
 /** Four characters for a line, after docs/PROTOCOL.md section 12 and not after the code under test. */
@@ -41,8 +43,12 @@ function typed(text: string): string {
     .join('');
 }
 
-/** All that a gap says, in few words: it may ask for half a million objects. */
-const told = (gap: Gap) => ({ ...gap, words: gapInWords(gap), objects: gap.objects.length });
+/** All that a gap says, to machines and to people. */
+const told = (gap: Gap) => {
+  const { objects, ...rest } = gap;
+  const listed = objects === 'all' ? objects : objects.map((each) => [each.object, lastOf(each), each.blocks]);
+  return { ...rest, objects: listed, words: gapInWords(gap) };
+};
 
 /** E and B matter to a gap in blocks alone. */
 const plain = (gap: Gap): Gap =>
@@ -50,9 +56,46 @@ const plain = (gap: Gap): Gap =>
     ? { ...gap, symbolBytes: 0, maxBlock: 0 }
     : gap;
 
+/** What has no room in a ticket is asked for in whole objects, with as few as may be. */
+function larger(gap: Gap, signature: Uint8Array): void {
+  if (gap.objects === 'all') return;
+  const step = lastOf(gap.objects.at(-1) ?? { object: 0, blocks: 'all' }) + 1;
+  const copies = Math.min(COPIES, Math.floor(OBJECT_MAX / step));
+  const objects = Array.from({ length: copies }, (_, i) => moved(gap.objects, i * step)).flat();
+  const wanted = { ...gap, objects };
+  const written = encodeTicket(wanted, () => signature, sha256);
+  check(written.length <= TICKET_BYTES, 'a ticket beyond its limit');
+  const read = parseTicket(written, sha256);
+  check(read.ok, 'the ticket of a large gap is refused');
+  const fitting = fittingGap(wanted);
+  same(told(read.value.gap), told(plain(fitting)), 'a large gap, written and read');
+  if (fitting.objects !== 'all') covers(fitting.objects, objects);
+}
+
+/** Nothing less is asked for than lacks. Both are in the order of the objects. */
+function covers(asked: readonly ObjectGap[], lacking: readonly ObjectGap[]): void {
+  let at = 0;
+  for (const each of lacking) {
+    while (at < asked.length && lastOf(asked[at] ?? each) < each.object) at += 1;
+    const { object, blocks } = asked[at] ?? { object: Infinity, blocks: [] };
+    const whole = blocks === 'all' && object <= each.object && lastOf(each) <= lastOf(asked[at] ?? each);
+    check(whole || (object === each.object && blocks === each.blocks), `object ${each.object} is not asked for`);
+  }
+}
+
+const moved = (objects: Gap['objects'], by: number): ObjectGap[] =>
+  objects === 'all'
+    ? []
+    : objects.map((each) => ({
+        ...each,
+        object: each.object + by,
+        ...(each.to === undefined ? {} : { to: each.to + by }),
+      }));
+
 function run(input: Uint8Array): void {
   const text = Buffer.from(input.subarray(1)).toString('latin1');
-  const mends = (input[0] ?? 0) % 2 === 1;
+  const mode = input[0] ?? 0;
+  const mends = mode % 2 === 1;
   const parsed = parseTicket(mends ? typed(text) : text, sha256);
   if (!parsed.ok) {
     check(
@@ -65,16 +108,17 @@ function run(input: Uint8Array): void {
   check(signature.length === 64, 'the length of a signature');
   const written = encodeTicket(gap, () => signature, sha256);
   check(written.length <= TICKET_BYTES, 'a ticket beyond its limit');
-  // What fits a ticket is asked for as it is; the rest in whole objects, of which E and B say nothing.
-  const fitting = plain(fittingGap(gap, sha256));
+  // What is read has room in a ticket, so it is written as it is.
+  same(told(fittingGap(gap)), told(gap), 'a gap that was read, fitted to a ticket');
   const again = parseTicket(written, sha256);
   check(again.ok, 'a ticket read and written again is refused');
-  same(told(again.value.gap), told(fitting), 'a ticket read, written and read');
+  same(told(again.value.gap), told(gap), 'a ticket read, written and read');
   check(Buffer.compare(again.value.signature, signature) === 0, 'another signature');
+  if ((mode & 2) === 2) larger(gap, signature);
   const careless = written.toLowerCase().replaceAll('\n', '  \n\n');
   const typedSo = parseTicket(careless, sha256);
   check(typedSo.ok, 'a ticket in small letters is refused');
-  same(told(typedSo.value.gap), told(fitting), 'a ticket in small letters');
+  same(told(typedSo.value.gap), told(gap), 'a ticket in small letters');
 }
 
 const SIGNATURE = Uint8Array.from({ length: 64 }, (_, i) => i * 3);
@@ -101,7 +145,7 @@ function* large(sign: string): Generator<Uint8Array> {
       ] as const,
     };
   });
-  yield joined([0], utf8(encodeTicket(gapOf(many), () => SIGNATURE, sha256)));
+  for (const mode of [0, 2]) yield joined([mode], utf8(encodeTicket(gapOf(many), () => SIGNATURE, sha256)));
   const huge = Array.from({ length: 3000 }, (_, i) => {
     return { object: 3 * i, blocks: [[1, 2]] as const };
   });
@@ -138,7 +182,7 @@ function* seeds(): Generator<Uint8Array> {
   for (const gap of gaps) {
     const ticket = encodeTicket(gap, () => SIGNATURE, sha256);
     yield joined([0], utf8(ticket));
-    yield joined([1], utf8(body(ticket)));
+    for (const mode of [1, 3]) yield joined([mode], utf8(body(ticket)));
     yield joined([0], utf8(ticket.replace('prod', 'prob')));
     yield joined([0], utf8(ticket.split('\n').slice(1).join('\n')));
     yield joined([0], utf8(ticket.split('\n').slice(0, -3).join('\n')));
@@ -174,6 +218,7 @@ function* seeds(): Generator<Uint8Array> {
 export const target: FuzzTarget = {
   about: 'a ticket: one gap has one spelling, whatever the letters and spaces, within its limits',
   files: ['packages/bundle/src/ticket.ts', 'packages/bundle/src/gap.ts'],
+  beside: ['rangesOf'],
   bytesMax: 4200,
   words: [
     'SLUICE-TICKET 1 ',
