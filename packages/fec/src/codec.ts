@@ -60,14 +60,18 @@ class CopyingCodec implements Codec {
       throw new RangeError(`${out.length} bytes do not hold ${esis.length} symbols of ${symbolBytes} bytes`);
     }
     const stride = strideOf(symbolBytes);
+    // Each repair symbol once, behind the source symbols.
+    const addresses = new Map<number, number>();
     for (let slot = 0; slot < esis.length; slot += 1) {
-      assertWithin('encoding symbol ID', esis[slot] ?? 0, 0, ENCODING_SYMBOLS_MAX - 1);
+      const esi = esis[slot] ?? 0;
+      assertWithin('encoding symbol ID', esi, 0, ENCODING_SYMBOLS_MAX - 1);
+      if (esi >= k && !addresses.has(esi)) addresses.set(esi, this.#symbols + (k + addresses.size) * stride);
     }
     for (let j = 0; j < k; j += 1) this.#copyIn(source, j, symbolBytes, stride);
-    // Each repair symbol once, behind the source symbols.
-    const repair = Uint8Array.from(new Set(Array.from(esis).filter((esi) => esi >= k)));
-    const addresses = new Map(Array.from(repair, (esi, i) => [esi, this.#symbols + (k + i) * stride]));
-    this.#codec.encodeAt(this.#symbols, k, stride, stride, repair, [...addresses.values()]);
+    if (addresses.size > 0) {
+      const repair = Uint8Array.from(addresses.keys());
+      this.#codec.encodeAt(this.#symbols, k, stride, stride, repair, [...addresses.values()]);
+    }
     for (let slot = 0; slot < esis.length; slot += 1) {
       const esi = esis[slot] ?? 0;
       const at = addresses.get(esi) ?? this.#symbols + esi * stride;

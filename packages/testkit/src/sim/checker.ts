@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import type { DatabaseSync } from 'node:sqlite';
+import { readSn, readTsi, TAG_OFFSET } from '@sluice/alc';
 import { readPack } from '@sluice/bundle';
 import { blockBytes, blockOffset, partition } from '@sluice/fec';
 import type { ReceiveMachine } from '@sluice/transfer';
 import type { Digest } from '@sluice/ports';
 import type { Disk, Node } from './disk.ts';
-import { numberOf } from './fibre.ts';
 import { digestOf, type Input } from './inputs.ts';
 import type { LinkProcess, Settings } from './hosts.ts';
 
@@ -39,8 +39,9 @@ export class Checker {
   readonly #good = new Set<Digest>();
   readonly #paths = new Map<string, Map<Digest, number>>();
   readonly #delivered = new Map<string, number>();
-  readonly #sent = new Map<string, Uint8Array>();
-  #taken = new Set<string>();
+  /** By session and number. */
+  readonly #sent = new Map<number, Map<number, Uint8Array>>();
+  #taken = new Map<number, Set<number>>();
   #machine: ReceiveMachine | undefined;
   readonly #tell: (violation: Violation) => void;
   /** Reads what the sender has sealed by now. */
@@ -137,15 +138,16 @@ export class Checker {
 
   /** Each number of a session is given to one datagram. */
   sent(datagram: Uint8Array): void {
-    const name = numberOf(datagram);
-    if (this.#sent.has(name)) this.broken('no nonce is used twice', `session and number ${name}`);
-    this.#sent.set(name, datagram);
+    const [tsi, sn] = [readTsi(datagram, 0), readSn(datagram, 0)];
+    const sent = entryOf(this.#sent, tsi, () => new Map<number, Uint8Array>());
+    if (sent.has(sn)) this.broken('no nonce is used twice', `session and number ${numberOf(tsi, sn)}`);
+    sent.set(sn, datagram);
   }
 
   /** Link lives anew: its replay windows are empty. */
   linkStarted(link: LinkProcess): void {
     this.#machine = link.pipeline.machine;
-    this.#taken = new Set();
+    this.#taken = new Map();
   }
 
   /** What link made of a datagram: only what was sent may count, and once. */
@@ -154,12 +156,16 @@ export class Checker {
     const before = machine === undefined ? 0 : authentic(machine);
     take();
     if (machine === undefined || authentic(machine) === before) return;
-    const name = datagram.length < 24 ? '' : numberOf(datagram);
-    const sent = this.#sent.get(name);
+    const [tsi, sn] = datagram.length < TAG_OFFSET ? [-1, -1] : [readTsi(datagram, 0), readSn(datagram, 0)];
+    const sent = this.#sent.get(tsi)?.get(sn);
+    const taken = entryOf(this.#taken, tsi, () => new Set<number>());
     if (sent === undefined || Buffer.compare(sent, datagram) !== 0)
-      this.broken('nothing counts before its tag held', `a datagram that nobody sent was taken, as ${name}`);
-    else if (this.#taken.has(name)) this.broken('nothing is taken twice', `the datagram ${name}`);
-    this.#taken.add(name);
+      this.broken(
+        'nothing counts before its tag held',
+        `a datagram that nobody sent was taken, as ${numberOf(tsi, sn)}`,
+      );
+    else if (taken.has(sn)) this.broken('nothing is taken twice', `the datagram ${numberOf(tsi, sn)}`);
+    taken.add(sn);
   }
 
   /** Limits hold at any time. */
@@ -210,6 +216,17 @@ export class Checker {
       return;
     }
   }
+}
+
+/** A name for a datagram among those of all sessions. */
+const numberOf = (tsi: number, sn: number): string => `${String(tsi)}/${String(sn)}`;
+
+function entryOf<T>(map: Map<number, T>, key: number, make: () => T): T {
+  const known = map.get(key);
+  if (known !== undefined) return known;
+  const made = make();
+  map.set(key, made);
+  return made;
 }
 
 function authentic(machine: ReceiveMachine): number {

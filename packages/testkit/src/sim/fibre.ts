@@ -1,4 +1,4 @@
-import { FDT_HEADER_BYTES, readSn, readTsi } from '@sluice/alc';
+import { FDT_HEADER_BYTES } from '@sluice/alc';
 import { type DatagramBatch, type DatagramSource, OperationalError, type ReceivedBatch } from '@sluice/ports';
 import type { Random } from '../random.ts';
 import type { Kernel, Process } from './kernel.ts';
@@ -31,6 +31,7 @@ export const CLEAR: FibreFaults = {
 };
 
 const FLIGHT_NS = 5000;
+const PIECE = 2 ** 18;
 /** Datagrams that are kept to be played again. */
 const TAPED = 64;
 /** What the kernel says of the socket's buffer. */
@@ -53,6 +54,7 @@ export class Fibre {
   readonly #random: Random;
   readonly #judge: Judge;
   readonly #tape: Uint8Array[] = [];
+  #free = new Uint8Array(0);
   #bad = false;
   #socket: Socket | undefined;
 
@@ -68,8 +70,17 @@ export class Fibre {
       this.counts.refused += 1;
       throw new OperationalError('link-send', 'simulated', { retryable: true });
     }
-    const copy = bytes.slice(0, size * count);
+    const copy = this.#room(size * count);
+    copy.set(bytes.subarray(0, size * count));
     for (let i = 0; i < count; i += 1) this.#send(copy.subarray(i * size, (i + 1) * size));
+  }
+
+  /** Memory for datagrams under way, taken from larger pieces: the checker keeps all of a world anyway. */
+  #room(length: number): Uint8Array {
+    if (this.#free.length < length) this.#free = new Uint8Array(Math.max(PIECE, length));
+    const room = this.#free.subarray(0, length);
+    this.#free = this.#free.subarray(length);
+    return room;
   }
 
   #send(datagram: Uint8Array): void {
@@ -157,10 +168,6 @@ function forged(old: Uint8Array, random: Random): Uint8Array {
   }
   return made;
 }
-
-/** A name for a datagram among those of all sessions. */
-export const numberOf = (datagram: Uint8Array): string =>
-  `${String(readTsi(datagram, 0))}/${String(readSn(datagram, 0))}`;
 
 /** A bound socket. */
 class Socket implements DatagramSource {

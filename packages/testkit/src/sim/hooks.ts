@@ -4,7 +4,7 @@ import type { Plant } from './plants.ts';
 /** The packages whose code runs in a world. */
 const RUNS = /\/packages\/((link|receiver|store|importer|ledger|sender)\/src\/|base\/src\/config\/key-file)/;
 
-/** What they find in the place of Node's own modules, and of one of ours. */
+/** What they find in the place of Node's own modules, and of two of ours. */
 const STAND_INS: Readonly<Record<string, string>> = {
   'node:fs': './node/fs.ts',
   'node:fs/promises': './node/fs-promises.ts',
@@ -13,6 +13,7 @@ const STAND_INS: Readonly<Record<string, string>> = {
   'node:crypto': './node/crypto.ts',
   'node:child_process': './node/child-process.ts',
   '@sluice/fec': './node/fec.ts',
+  '@sluice/trust': './node/trust.ts',
 };
 
 /**

@@ -31,11 +31,12 @@ import {
 import type { Started } from '@sluice/sender';
 import { openFsStore } from '@sluice/store';
 import { receiveArenaBytes } from '@sluice/transfer';
-import { makeLinkKey, parseLinkKey, type PublicKey, sha256 } from '@sluice/trust';
+import { parseLinkKey, type PublicKey, sha256 } from '@sluice/trust';
 import { Arena } from '@sluice/wasm';
 import type { Fibre } from './fibre.ts';
 import { KEYS, linkKeyText, VERIFIERS } from './keys.ts';
 import { self } from './kernel.ts';
+import { makeLinkKey } from './node/trust.ts';
 import { SimulatedQueue, type SimulatedRedis, startSimulatedWorker } from './queue.ts';
 import type { Wire } from './wire.ts';
 

@@ -23,12 +23,15 @@ export interface Place {
 export class Mounts {
   readonly policy: FileSystemPolicy;
   readonly #disks = new Map<string, Disk>();
+  /** Where paths lead that were asked for: disks and mounts stay as they are. */
+  readonly #places = new Map<string, Place>();
 
   constructor(policy: FileSystemPolicy) {
     this.policy = policy;
   }
 
   add(machine: string, mount: string, disk: Disk): void {
+    this.#places.clear();
     this.#disks.set(`${machine}/${mount}`, disk);
     if (disk.find([mount]) === undefined) disk.create([mount], 0n, 'directory');
     disk.sync(disk.root);
@@ -50,6 +53,12 @@ export class Mounts {
   }
 
   place(path: string): Place {
+    const known = this.#places.get(path) ?? this.#find(path);
+    this.#places.set(path, known);
+    return known;
+  }
+
+  #find(path: string): Place {
     const [machine = '', mount = '', ...rest] = path.split('/').filter((part) => part !== '');
     const disk = this.#disks.get(`${machine}/${mount}`);
     if (disk === undefined) throw new Error(`the simulation has no ${path}`);

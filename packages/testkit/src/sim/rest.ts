@@ -51,7 +51,7 @@ async function advance(world: World, ns: number, done: () => boolean = () => fal
 function sealedOf(world: World): Sealed[] {
   world.lookAtSealed();
   const database = world.databases.at('/staging/state/ledger.sqlite');
-  const known = database.prepare('SELECT 1 FROM bundles WHERE id = ?');
+  const known = world.databases.prepared(database, 'SELECT 1 FROM bundles WHERE id = ?');
   return [...world.checker.sealed.values()].filter(({ id }) => known.get(id) !== undefined);
 }
 
@@ -61,17 +61,16 @@ const good = (world: World): Sealed[] => sealedOf(world).filter(({ input }) => i
 const mayClash = (world: World): boolean => world.restored.size > 0;
 
 function stateOf(world: World, { id }: Sealed): string | undefined {
-  const row = world.databases
-    .at('/isolated/state/ledger.sqlite')
-    .prepare('SELECT state, code FROM bundles WHERE id = ?')
-    .get(id);
+  const ledger = world.databases.at('/isolated/state/ledger.sqlite');
+  const row = world.databases.prepared(ledger, 'SELECT state, code FROM bundles WHERE id = ?').get(id);
   return row === undefined ? undefined : `${String(row.state)}${row.code === '' ? '' : `: ${String(row.code)}`}`;
 }
 
 const isOver = (state: string | undefined): boolean => /^(imported|quarantined|failed)/.test(state ?? '');
 
 function isDone(world: World): boolean {
-  const waiting = world.databases.at('/isolated/state/ledger.sqlite').prepare('SELECT 1 FROM outbox').get();
+  const ledger = world.databases.at('/isolated/state/ledger.sqlite');
+  const waiting = world.databases.prepared(ledger, 'SELECT 1 FROM outbox').get();
   if (waiting !== undefined) return false;
   return sealedOf(world).every((sealed) => isOver(stateOf(world, sealed)));
 }

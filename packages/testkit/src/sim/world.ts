@@ -342,10 +342,9 @@ export class World {
   /** Takes note of what the sender's ledger has sealed. */
   lookAtSealed(): void {
     const database = this.databases.at(LEDGERS.sender);
-    if (!hasTable(database, 'bundles')) return;
-    for (const { id, name, sequence, envelope } of database
-      .prepare('SELECT id, name, sequence, envelope FROM bundles')
-      .all()) {
+    if (!this.#hasTable(database, 'bundles')) return;
+    const all = this.databases.prepared(database, 'SELECT id, name, sequence, envelope FROM bundles');
+    for (const { id, name, sequence, envelope } of all.all()) {
       const input = this.#inputs.find((each) => each.id === name);
       if (input === undefined) throw new Error(`nobody handed ${String(name)} in`);
       this.checker.seal({ id: String(id) as Digest, input, sequence: Number(sequence) }, envelope as Uint8Array);
@@ -355,7 +354,7 @@ export class World {
   /** What the importer has still to read: content of bundles that are published and not imported. */
   awaited(): ReadonlySet<string> {
     const database = this.databases.at(LEDGERS.receiver);
-    if (!hasTable(database, 'bundles')) return new Set();
+    if (!this.#hasTable(database, 'bundles')) return new Set();
     const rows = database.prepare("SELECT id FROM bundles WHERE state IN ('published', 'queued')").all();
     const inputs = rows.flatMap(({ id }) => this.checker.sealed.get(id as Digest)?.input ?? []);
     return new Set(inputs.flatMap(({ objects, blobs }) => [...objects.map(({ digest }) => digest), ...blobs.keys()]));
@@ -364,7 +363,7 @@ export class World {
   checkChains(): void {
     for (const [name, path] of Object.entries(LEDGERS)) {
       const database = this.databases.at(path);
-      if (!hasTable(database, 'events')) continue;
+      if (!this.#hasTable(database, 'events')) continue;
       this.checker.chain(name, database);
       const said = new EventChain(database, () => 0).verify();
       if (!said.ok)
@@ -374,7 +373,8 @@ export class World {
         );
     }
   }
-}
 
-const hasTable = (database: DatabaseSync, name: string): boolean =>
-  database.prepare('SELECT 1 FROM sqlite_master WHERE name = ?').get(name) !== undefined;
+  #hasTable(database: DatabaseSync, name: string): boolean {
+    return this.databases.prepared(database, 'SELECT 1 FROM sqlite_master WHERE name = ?').get(name) !== undefined;
+  }
+}

@@ -19,6 +19,9 @@ export class BlockCache {
   readonly #words: Uint32Array;
   readonly #owners: (ReceivingObject | undefined)[] = new Array<ReceivingObject | undefined>(CACHE_ENTRIES);
 
+  /** Entries that belong to an object. */
+  #held = 0;
+
   constructor(arena: Arena) {
     this.address = arena.take(CACHE_BYTES);
     this.#words = new Uint32Array(arena.bytes.buffer, this.address, CACHE_ENTRIES * WORDS);
@@ -41,6 +44,7 @@ export class BlockCache {
     this.drop(object, sbn);
     this.#words.set([toi, sbn, record, 0], entry * WORDS);
     this.#owners[entry] = object;
+    this.#held += 1;
     object.cached.set(sbn, entry);
   }
 
@@ -65,7 +69,7 @@ export class BlockCache {
   }
 
   clear(): void {
-    for (let entry = 0; entry < CACHE_ENTRIES; entry += 1) this.#evict(entry);
+    for (let entry = 0; entry < CACHE_ENTRIES && this.#held > 0; entry += 1) this.#evict(entry);
   }
 
   #count(entry: number): void {
@@ -81,6 +85,7 @@ export class BlockCache {
     this.#count(entry);
     owner.cached.delete(this.#words[entry * WORDS + 1] ?? 0);
     this.#owners[entry] = undefined;
+    this.#held -= 1;
     this.#words.fill(0, entry * WORDS, (entry + 1) * WORDS);
   }
 }
