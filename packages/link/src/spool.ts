@@ -55,6 +55,9 @@ function freeAt(path: string): number {
 const isStatement = ({ contentType }: Pick<ObjectInfo, 'contentType'>): boolean =>
   contentType === 'application/vnd.dsse.envelope.v1+json';
 
+/** Bits of an object that is not here any more. */
+const NOTHING = new Uint8Array(0);
+
 const isSet = (bits: Uint8Array, sbn: number): boolean => ((bits[sbn >>> 3] ?? 0) & (1 << (sbn & 7))) !== 0;
 
 /** Stop 12: whole blocks into files, each block's bit durable only after its bytes are. Calls never wait for the disk. */
@@ -236,6 +239,8 @@ export class FileSpool implements SpoolPort {
     else this.#mark(entry);
     try {
       await this.#writer.remove(entry, leave);
+      // A mark is all that is left, for a long time.
+      entry.stored = NOTHING;
     } catch (error) {
       // The files that stay are found by the next start, and settled once more.
       this.#events.onAlarm('spool-io', (error as Error).message);
@@ -345,7 +350,7 @@ export class FileSpool implements SpoolPort {
       info: parsed,
       blocks,
       state: parsed.state === 'part' ? 'part' : parsed.state,
-      stored: new Uint8Array(Math.ceil(blocks / 8)),
+      stored: parsed.state === 'part' ? new Uint8Array(Math.ceil(blocks / 8)) : NOTHING,
       storedBlocks: 0,
       bytes: 0,
     };

@@ -4,7 +4,7 @@ import { blockBytes, blockLength, blockOffset, makeProfile, type Partition, part
 import type { PassOrder, SendObject } from '@sluice/transfer';
 import { describe, expect, it } from 'vitest';
 import { CLEAN, type LinkFaults, Pair, Random } from '../../testkit/src/index.ts';
-import { Bench, E, SECOND, WAYS, type Way } from './bench.ts';
+import { Bench, E, HEARTBEAT, SECOND, WAYS, type Way } from './bench.ts';
 
 /** A datagram on its way, with what the test knows of it. */
 interface Carried {
@@ -288,6 +288,34 @@ describe.each(WAYS)('FDT Instances, %s,', (way) => {
     const again = { ...objects[0]!, toi: bench.nextToi() };
     bench.announce([again]);
     bench.sendAll(bench.symbols(again));
+    expect(bench.arrived(again)).toBe(true);
+  });
+
+  it('are remembered for 512 FDT Instances, and heartbeats push out none of them', () => {
+    const bench = new Bench({ way, limits: { tois: 100_000 } });
+    const names = (): number => [...bench.machine.handover()].filter(({ type }) => type === 'name').length;
+    const beat = (): void => {
+      const heartbeat = bench.object(20, { contentType: HEARTBEAT });
+      bench.announce([heartbeat]);
+      bench.sendAll(bench.block(heartbeat, 0, [0]));
+    };
+    const [object, another, last] = [bench.object(3 * E), bench.object(3 * E), bench.object(E)];
+    bench.announce([object, another]);
+    bench.sendAll(bench.block(another, 0, [0]));
+    for (let i = 0; i < 600; i += 1) beat();
+    expect(bench.eventsOf('heartbeat')).toHaveLength(600);
+    for (let i = 0; i < 511; i += 1) bench.announce([{ ...last, toi: bench.nextToi() }]);
+    expect(names()).toBe(2 + 511);
+    bench.sendAll(bench.symbols(object));
+    expect(bench.arrived(object)).toBe(true);
+    bench.announce([last]);
+    expect(names()).toBe(512);
+    // Symbols under the forgotten TOI wait for a name; under a new one they fill the holes that were left.
+    bench.sendAll(bench.block(another, 0, [1, 2]));
+    expect(bench.arrived(another)).toBe(false);
+    const again = { ...another, toi: bench.nextToi() };
+    bench.announce([again]);
+    bench.sendAll(bench.block(again, 0, [1, 2]));
     expect(bench.arrived(again)).toBe(true);
   });
 });

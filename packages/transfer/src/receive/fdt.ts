@@ -11,6 +11,9 @@ interface Assembly {
   readonly done: Set<number>;
 }
 
+/** Instances remembered as over, for each that may be open: heartbeats have one each, once a second. */
+const CLOSED = 16;
+
 /** Puts the FDT Instances of one session together. An instance is parsed once, only from authenticated symbols. */
 export class FdtAssembler {
   readonly #codec: Codec;
@@ -78,7 +81,7 @@ export class FdtAssembler {
   #close(header: FdtHeader): void {
     this.#open.delete(header.instanceId);
     this.#closed.set(header.instanceId, header);
-    if (this.#closed.size > this.#limit * 64) {
+    if (this.#closed.size > this.#limit * CLOSED) {
       for (const oldest of this.#closed.keys()) {
         this.#closed.delete(oldest);
         break;

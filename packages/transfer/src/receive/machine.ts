@@ -337,10 +337,10 @@ export class ReceiveMachine {
   }
 
   #nameAgain(session: ReceiveSession): void {
-    for (const { tsi, toi, info } of this.#named) {
-      const key = this.#parts.keys[info.asid];
-      if (tsi !== session.tsi || key === undefined) continue;
-      this.#placement.meaning(session, session.channel(key, this.#parts.codec, this.#limits), toi, info);
+    for (const key of this.#parts.keys) {
+      const names = this.#named.filter(({ tsi, info }) => tsi === session.tsi && info.asid === key?.asid);
+      if (key === undefined || names.length === 0) continue;
+      this.#placement.nameAgain(session, session.channel(key, this.#parts.codec, this.#limits), names);
     }
     // Of a session that was replaced nobody asks any more.
     this.#named = [];
@@ -378,7 +378,7 @@ export class ReceiveMachine {
     const fdt = channel.fdts.add(header, datagram.subarray(FDT_HEADER_BYTES));
     if (typeof fdt === 'string') return fdt;
     if (fdt.symbolBytes !== datagram.length - HEADER_BYTES) return 'bad-fti';
-    for (const file of fdt.files) this.#placement.name(session, channel, fdt, file);
+    this.#placement.name(session, channel, fdt);
     return 'accepted';
   }
 }

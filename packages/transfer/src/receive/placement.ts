@@ -63,9 +63,24 @@ export class Placement {
     return this.#noticed(object, () => object.finish(sbn));
   }
 
-  /** Gives a TOI its meaning and feeds it the symbols that waited. */
-  name(session: ReceiveSession, channel: ChannelState, fdt: Fdt, file: FdtFile): void {
-    if (channel.tois.has(file.toi)) return;
+  /** Gives the TOIs of an FDT Instance their meaning and feeds them the symbols that waited. */
+  name(session: ReceiveSession, channel: ChannelState, fdt: Fdt): void {
+    const news: FdtFile[] = [];
+    for (const file of fdt.files) {
+      if (channel.tois.has(file.toi)) continue;
+      news.push(file);
+      this.#name(session, channel, fdt, file);
+    }
+    this.#named(channel, news);
+  }
+
+  /** Gives the TOIs the meaning that they had in an earlier run. */
+  nameAgain(session: ReceiveSession, channel: ChannelState, names: readonly { toi: number; info: ObjectInfo }[]): void {
+    for (const { toi, info } of names) this.#meaning(session, channel, toi, info);
+    this.#named(channel, names);
+  }
+
+  #name(session: ReceiveSession, channel: ChannelState, fdt: Fdt, file: FdtFile): void {
     const { asid, channel: name } = channel.key;
     const { digest, length: size, contentType } = file;
     const info = {
@@ -77,19 +92,27 @@ export class Placement {
       asid,
       channel: name,
     };
-    this.meaning(session, channel, file.toi, info);
+    this.#meaning(session, channel, file.toi, info);
     for (const { sbn, esi, symbol } of channel.waiting.take(file.toi)) {
       this.use(session, channel, file.toi, sbn, esi, symbol);
     }
   }
 
   /** From now on a TOI stands for this object. */
-  meaning(session: ReceiveSession, channel: ChannelState, toi: number, info: ObjectInfo): void {
+  #meaning(session: ReceiveSession, channel: ChannelState, toi: number, info: ObjectInfo): void {
     this.#parts.onNamed?.(session.tsi, toi, info);
     const entry =
       info.contentType === HEARTBEAT_TYPE ? ({ type: 'heartbeat', info, done: false } as const) : this.#entry(info);
-    const forgotten = channel.name(toi, entry, this.#limits.tois);
-    if (forgotten?.type === 'object') this.#cache?.dropAll(forgotten.object);
+    this.#forgot(channel.name(toi, entry, this.#limits.tois));
+  }
+
+  /** TOIs were named together, and those of long ago are forgotten. */
+  #named(channel: ChannelState, names: readonly { readonly toi: number }[]): void {
+    for (const entry of channel.instance(names.map(({ toi }) => toi))) this.#forgot(entry);
+  }
+
+  #forgot(entry: ToiEntry | undefined): void {
+    if (entry?.type === 'object') this.#cache?.dropAll(entry.object);
   }
 
   /** Symbols that an earlier run held of a block. */

@@ -55,6 +55,11 @@ export class WaitingSymbols {
   }
 }
 
+/** FDT Instances whose TOIs are remembered: what the ones before them named is long off the air. */
+const NAMING_INSTANCES = 512;
+/** Heartbeats have an instance each, once a second, and would push out what a pass on air has named. */
+const HEARTBEATS = 16;
+
 /** What one channel (ASID) has in a session. Channels share sequence numbers and nothing else. */
 export class ChannelState {
   readonly key: LinkKey;
@@ -63,6 +68,9 @@ export class ChannelState {
   readonly tois = new Map<number, ToiEntry>();
   /** By spool key: the TOIs of an object, one for each pass that still is remembered. */
   readonly #byKey = new Map<string, Set<number>>();
+  /** TOIs by the FDT Instance that named them, oldest first; those of heartbeats. */
+  readonly #instances: (readonly number[])[] = [];
+  readonly #heartbeats: number[] = [];
 
   constructor(key: LinkKey, codec: Codec, limits: ReceiveLimits) {
     this.key = key;
@@ -73,7 +81,7 @@ export class ChannelState {
   /** Names a TOI; the oldest one is forgotten when there are too many, and what it stood for is given back. */
   name(toi: number, entry: ToiEntry, limit: number): ToiEntry | undefined {
     const oldest = this.tois.size >= limit ? this.tois.entries().next().value : undefined;
-    if (oldest !== undefined) this.#unname(...oldest);
+    if (oldest !== undefined) this.#unname(oldest[0]);
     this.tois.set(toi, entry);
     if (entry.type === 'heartbeat') return oldest?.[1];
     const key = spoolKey(infoOf(entry));
@@ -88,13 +96,27 @@ export class ChannelState {
     return this.#byKey.get(key) ?? [];
   }
 
-  #unname(toi: number, entry: ToiEntry): void {
+  /** An FDT Instance has named these; the TOIs of one long before it are forgotten, and what they stood for is given back. */
+  instance(tois: readonly number[]): readonly ToiEntry[] {
+    const beats = tois.filter((toi) => this.tois.get(toi)?.type === 'heartbeat');
+    this.#heartbeats.push(...beats);
+    if (beats.length < tois.length) this.#instances.push(tois);
+    const old = this.#instances.length > NAMING_INSTANCES ? (this.#instances.shift() ?? []) : [];
+    return [...this.#heartbeats.splice(0, Math.max(0, this.#heartbeats.length - HEARTBEATS)), ...old]
+      .map((toi) => this.#unname(toi))
+      .filter((entry) => entry !== undefined);
+  }
+
+  #unname(toi: number): ToiEntry | undefined {
+    const entry = this.tois.get(toi);
+    if (entry === undefined) return undefined;
     this.tois.delete(toi);
-    if (entry.type === 'heartbeat') return;
+    if (entry.type === 'heartbeat') return entry;
     const key = spoolKey(infoOf(entry));
     const others = this.#byKey.get(key);
     others?.delete(toi);
     if (others?.size === 0) this.#byKey.delete(key);
+    return entry;
   }
 }
 
