@@ -18,6 +18,11 @@ const RSS_MIB_PER_HOUR = 1;
 const FILES_PER_HOUR = 1;
 /** SQLite starts a write-ahead log over at 1,000 pages of 4 KiB; one that grows beyond is never started over. */
 const WAL_BYTES = 8 * MIB;
+/**
+ * Memory is looked at as the least of each stretch: what a bundle that is under way takes comes and goes by tens of MiB, what
+ * stays shows in every stretch. Garbage is collected every two minutes.
+ */
+const STRETCH_HOURS = 1 / 30;
 /** A line through less time than this says nothing: what is shorter is printed and not judged. */
 const FITTED_LEAST_HOURS = 1 / 6;
 
@@ -92,13 +97,19 @@ export const soak: ChaosCase = {
   },
 };
 
+/** Least memory of each stretch. */
+function leasts(samples: readonly Sample[]): { readonly x: number; readonly y: number }[] {
+  const stretches = Map.groupBy(samples, ({ at }) => Math.floor(at / STRETCH_HOURS));
+  return [...stretches].map(([x, all]) => ({ x: x * STRETCH_HOURS, y: Math.min(...all.map(({ rss }) => rss)) }));
+}
+
 /** What of one daemon is not constant. */
 function judged(name: string, all: readonly Sample[], figures: Record<string, string | number | boolean>): string[] {
   const from = Math.floor(all.length * (1 - FITTED));
   const fitted = all.slice(from);
   const perHour = (what: (sample: Sample) => number): number =>
     slope(fitted.map((each) => ({ x: each.at, y: what(each) })));
-  const [rss, files] = [perHour(({ rss: bytes }) => bytes) / MIB, perHour((each) => each.files)];
+  const [rss, files] = [slope(leasts(fitted)) / MIB, perHour((each) => each.files)];
   const wal = Math.max(...all.map((each) => each.wal));
   const middle = fitted[fitted.length >> 1];
   const enough = (fitted.at(-1)?.at ?? 0) - (fitted[0]?.at ?? 0) >= FITTED_LEAST_HOURS;

@@ -1,4 +1,5 @@
 import { fileURLToPath } from 'node:url';
+import { collectGarbage } from '@sluice/base';
 import { parseArguments, required } from './arguments.ts';
 import { optionsOf } from './table.ts';
 
@@ -11,6 +12,7 @@ const daemon =
     const { values } = parseArguments(args, optionsOf('sender'));
     if (values.check === true) return (await import('./check.ts')).checkDaemon(name, load, values.config);
     await run(await load(), required(values.config, 'config'));
+    collectGarbage();
     return 0;
   };
 

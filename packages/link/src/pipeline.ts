@@ -192,7 +192,7 @@ export class LinkPipeline {
 
   /** Leave to come in. What was taken before is wanted once more then: all that is on air of it counts from now on. */
   #allow({ channel, digests }: ReceiverToLink & { readonly type: 'allow' }): void {
-    const keys = this.spool.allow(channel, digests).map(({ key }) => key);
+    const keys = this.spool.allow(channel, digests);
     if (keys.length > 0) this.#forget(channel, ...keys);
   }
 

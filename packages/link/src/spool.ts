@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { blockBytes, partition } from '@sluice/fec';
 import type { DatagramCode, Digest, LinkAlarm } from '@sluice/ports';
 import { type ObjectInfo, spoolKey, type SpoolPort } from '@sluice/transfer';
+import { type DoneMark, DoneMarks } from './done-marks.ts';
 import { fileName, parseFileName, type SpoolName, type SpoolState } from './spool-names.ts';
 import { type LostBlock, SpoolWriter } from './spool-writer.ts';
 
@@ -42,6 +43,12 @@ export interface SpoolEvents {
   readonly onAlarm: (code: LinkAlarm, detail: string) => void;
 }
 
+interface Found {
+  readonly channel: string;
+  readonly path: string;
+  readonly parsed: SpoolName;
+}
+
 /** Bytes free on the disk; where nobody can say, the limit alone counts. */
 function freeAt(path: string): number {
   try {
@@ -55,9 +62,6 @@ function freeAt(path: string): number {
 const isStatement = ({ contentType }: Pick<ObjectInfo, 'contentType'>): boolean =>
   contentType === 'application/vnd.dsse.envelope.v1+json';
 
-/** Bits of an object that is not here any more. */
-const NOTHING = new Uint8Array(0);
-
 const isSet = (bits: Uint8Array, sbn: number): boolean => ((bits[sbn >>> 3] ?? 0) & (1 << (sbn & 7))) !== 0;
 
 /** Stop 12: whole blocks into files, each block's bit durable only after its bytes are. Calls never wait for the disk. */
@@ -69,8 +73,7 @@ export class FileSpool implements SpoolPort {
   readonly #allowed = new Set<string>();
   /** Bytes held by objects that no statement has allowed yet, by channel. */
   readonly #unsigned = new Map<string, number>();
-  /** Entries that are done, oldest first. */
-  readonly #marks = new Set<SpoolEntry>();
+  readonly #marks: DoneMarks;
   readonly #writer: SpoolWriter;
   #bytes = 0;
 
@@ -79,6 +82,7 @@ export class FileSpool implements SpoolPort {
     this.#root = root;
     this.#limits = limits;
     this.#events = events;
+    this.#marks = new DoneMarks(limits.doneMarks);
     this.#writer = new SpoolWriter({
       path: (entry, state) => this.path(entry, state),
       onWhole: (entry) => {
@@ -97,8 +101,12 @@ export class FileSpool implements SpoolPort {
       onAlarm: events.onAlarm,
     });
     // A channel whose key is being changed has two keys, and one directory.
-    for (const channel of new Set(channels)) this.#scan(channel);
-    this.#restoreMarks();
+    const found = [...new Set(channels)].flatMap((channel) => this.#scan(channel));
+    this.#restoreMarks(found.filter(({ parsed }) => parsed.state === 'done'));
+    // A whole file wins over what is left of its making.
+    const rank = { done: 0, whole: 1, part: 2, map: 3 };
+    found.sort((a, b) => rank[a.parsed.state] - rank[b.parsed.state]);
+    for (const file of found) if (file.parsed.state !== 'done') this.#restore(file);
   }
 
   /** Bytes in the spool; blocks waiting for the disk. */
@@ -139,6 +147,7 @@ export class FileSpool implements SpoolPort {
     const name = `${info.channel}/${spoolKey(info)}`;
     const known = this.#entries.get(name);
     if (known !== undefined) return known.state === 'part' ? { stored: known.stored } : 'complete';
+    if (this.#marks.has(info.channel, info.digest)) return 'complete';
     if (!isStatement(info) && this.#bytes + info.size > this.#limits.spoolBytes) return 'budget';
     const { blocks } = partition(info.size, info.symbolBytes, info.maxBlock);
     const stored = new Uint8Array(Math.ceil(blocks / 8));
@@ -164,8 +173,8 @@ export class FileSpool implements SpoolPort {
     release: () => void,
   ): 'stored' | DatagramCode {
     const entry = this.#entries.get(`${info.channel}/${spoolKey(info)}`);
-    if (entry === undefined) return 'budget';
-    if (entry.state !== 'part' || isSet(entry.stored, sbn)) {
+    if (entry === undefined && !this.#marks.has(info.channel, info.digest)) return 'budget';
+    if (entry?.state !== 'part' || isSet(entry.stored, sbn)) {
       release();
       return 'stored';
     }
@@ -180,32 +189,26 @@ export class FileSpool implements SpoolPort {
 
   /**
    * Statements hold for these objects: they no longer count as unsigned. One that was taken before is wanted again: its
-   * mark goes, and the entries whose marks went are given back.
+   * mark goes, and the keys of those whose marks went are given back.
    */
-  allow(channel: string, digests: readonly Digest[]): SpoolEntry[] {
+  allow(channel: string, digests: readonly Digest[]): string[] {
     const wanted = new Set(digests);
     const known = [...this.#entries.values()].filter(
       (entry) => entry.channel === channel && wanted.has(entry.info.digest),
     );
     for (const entry of known) if (!this.#isAllowed(entry)) this.#hold(channel, -entry.bytes);
     for (const digest of digests) this.#allowed.add(`${channel}/${digest}`);
-    const marks = known.filter((entry) => entry.state === 'done');
-    for (const entry of marks) {
-      this.#entries.delete(`${channel}/${entry.key}`);
-      this.#marks.delete(entry);
-      // Where it cannot be removed it counts again after a restart, and is taken off again.
-      this.#try(() => {
-        rmSync(this.path(entry, 'done'), { force: true });
-      });
-    }
-    return marks;
+    const marks = digests.map((digest) => this.#marks.take(channel, digest)).filter((mark) => mark !== undefined);
+    // Where it cannot be removed it counts again after a restart, and is taken off again.
+    for (const mark of marks) this.#unmark(mark);
+    return marks.map(spoolKey);
   }
 
   /** No statement allows these any more, and what there is of them gives way; the keys of what was there. */
   async withdraw(channel: string, digests: readonly Digest[]): Promise<readonly string[]> {
     const unwanted = new Set(digests);
     const known = [...this.#entries.values()].filter(
-      (entry) => entry.channel === channel && entry.state !== 'done' && unwanted.has(entry.info.digest),
+      (entry) => entry.channel === channel && unwanted.has(entry.info.digest),
     );
     for (const { key } of known) await this.#remove(channel, key, undefined);
     for (const digest of digests) this.#allowed.delete(`${channel}/${digest}`);
@@ -229,32 +232,38 @@ export class FileSpool implements SpoolPort {
 
   async #remove(channel: string, key: string, leave: 'done' | undefined): Promise<void> {
     const entry = this.#entries.get(`${channel}/${key}`);
-    if (entry === undefined) return;
+    if (entry === undefined) {
+      const mark = leave === undefined ? this.#marks.take(channel, `sha256:${key.slice(0, 64)}`) : undefined;
+      if (mark !== undefined) this.#unmark(mark);
+      return;
+    }
     this.#count(entry, -entry.bytes);
     // What is forgotten is still wanted, and keeps its leave.
     if (leave === 'done') this.#allowed.delete(`${channel}/${entry.info.digest}`);
     // `done` also keeps the writer from what still waits for an object that is forgotten.
     entry.state = 'done';
-    if (leave === undefined) this.#entries.delete(`${channel}/${key}`);
-    else this.#mark(entry);
+    this.#entries.delete(`${channel}/${key}`);
+    if (leave === 'done') this.#mark({ ...entry.info, channel });
     try {
       await this.#writer.remove(entry, leave);
-      // A mark is all that is left, for a long time.
-      entry.stored = NOTHING;
     } catch (error) {
       // The files that stay are found by the next start, and settled once more.
       this.#events.onAlarm('spool-io', (error as Error).message);
     }
   }
 
-  #mark(entry: SpoolEntry): void {
-    this.#marks.add(entry);
-    for (const oldest of this.#marks) {
-      if (this.#marks.size <= this.#limits.doneMarks) break;
-      this.#marks.delete(oldest);
-      this.#entries.delete(`${oldest.channel}/${oldest.key}`);
-      void rm(this.path(oldest, 'done'), { force: true }).catch(() => undefined);
-    }
+  #mark(mark: DoneMark): void {
+    for (const gone of this.#marks.add(mark)) void rm(this.#markFile(gone), { force: true }).catch(() => undefined);
+  }
+
+  #unmark(mark: DoneMark): void {
+    this.#try(() => {
+      rmSync(this.#markFile(mark), { force: true });
+    });
+  }
+
+  #markFile(mark: DoneMark): string {
+    return join(this.#root, mark.channel, fileName(spoolKey(mark), mark.contentType, 'done'));
   }
 
   #try(call: () => void): void {
@@ -314,43 +323,38 @@ export class FileSpool implements SpoolPort {
     }
   }
 
-  #scan(channel: string): void {
+  /** Our files in a channel's directory. */
+  #scan(channel: string): Found[] {
     const directory = join(this.#root, channel);
     // Its setgid bit comes from the directory above: a unit with RestrictSUIDSGID= may not ask for it.
     mkdirSync(directory, { recursive: true, mode: 0o770 });
-    const names = readdirSync(directory, { withFileTypes: true })
+    return readdirSync(directory, { withFileTypes: true })
       .filter((file) => file.isFile())
-      .map(({ name }) => ({ name, parsed: parseFileName(name) }))
-      .filter((file): file is { name: string; parsed: SpoolName } => file.parsed !== undefined);
-    // A mark or a whole file wins over what is left of its making.
-    const rank = { done: 0, whole: 1, part: 2, map: 3 };
-    names.sort((a, b) => rank[a.parsed.state] - rank[b.parsed.state]);
-    for (const { name, parsed } of names) this.#restore(channel, join(directory, name), parsed);
+      .map(({ name }) => ({ channel, path: join(directory, name), parsed: parseFileName(name) }))
+      .filter((file): file is Found => file.parsed !== undefined);
   }
 
   /** Marks of all channels in the order in which they were made. */
-  #restoreMarks(): void {
-    const done = [...this.#entries.values()].filter(({ state }) => state === 'done');
-    const dated = done.map((entry) => ({ entry, at: statSync(this.path(entry, 'done')).mtimeMs }));
-    for (const { entry } of dated.sort((a, b) => a.at - b.at)) this.#mark(entry);
+  #restoreMarks(done: readonly Found[]): void {
+    const dated = done.map((file) => ({ ...file, at: statSync(file.path).mtimeMs }));
+    for (const { channel, parsed } of dated.sort((a, b) => a.at - b.at)) this.#mark({ ...parsed, channel });
   }
 
-  #restore(channel: string, path: string, parsed: SpoolName): void {
+  #restore({ channel, path, parsed }: Found): void {
     const name = `${channel}/${parsed.key}`;
     const { blocks } = partition(parsed.size, parsed.symbolBytes, parsed.maxBlock);
     const known = this.#entries.get(name);
-    if (known !== undefined) {
-      if (known.state !== 'part') rmSync(path, { force: true });
-      return;
-    }
-    if (parsed.state === 'map') return rmSync(path, { force: true });
+    if (known?.state === 'part') return;
+    // What was taken, or is whole: this is what is left of its making. A map alone is of no use.
+    if (known !== undefined || parsed.state === 'map' || this.#marks.has(channel, parsed.digest))
+      return rmSync(path, { force: true });
     const entry: SpoolEntry = {
       channel,
       key: parsed.key,
       info: parsed,
       blocks,
-      state: parsed.state === 'part' ? 'part' : parsed.state,
-      stored: parsed.state === 'part' ? new Uint8Array(Math.ceil(blocks / 8)) : NOTHING,
+      state: parsed.state === 'part' ? 'part' : 'whole',
+      stored: new Uint8Array(Math.ceil(blocks / 8)),
       storedBlocks: 0,
       bytes: 0,
     };
@@ -377,7 +381,6 @@ export class FileSpool implements SpoolPort {
   }
 
   #bytesOf(entry: SpoolEntry): number {
-    if (entry.state === 'done') return 0;
     if (entry.state === 'whole') return entry.info.size;
     const shape = partition(entry.info.size, entry.info.symbolBytes, entry.info.maxBlock);
     let bytes = 0;

@@ -291,7 +291,7 @@ describe.each(WAYS)('FDT Instances, %s,', (way) => {
     expect(bench.arrived(again)).toBe(true);
   });
 
-  it('are remembered for 512 FDT Instances, and heartbeats push out none of them', () => {
+  it('are remembered for 128 FDT Instances, and heartbeats push out none of them', () => {
     const bench = new Bench({ way, limits: { tois: 100_000 } });
     const names = (): number => [...bench.machine.handover()].filter(({ type }) => type === 'name').length;
     const beat = (): void => {
@@ -302,14 +302,14 @@ describe.each(WAYS)('FDT Instances, %s,', (way) => {
     const [object, another, last] = [bench.object(3 * E), bench.object(3 * E), bench.object(E)];
     bench.announce([object, another]);
     bench.sendAll(bench.block(another, 0, [0]));
-    for (let i = 0; i < 600; i += 1) beat();
-    expect(bench.eventsOf('heartbeat')).toHaveLength(600);
-    for (let i = 0; i < 511; i += 1) bench.announce([{ ...last, toi: bench.nextToi() }]);
-    expect(names()).toBe(2 + 511);
+    for (let i = 0; i < 200; i += 1) beat();
+    expect(bench.eventsOf('heartbeat')).toHaveLength(200);
+    for (let i = 0; i < 127; i += 1) bench.announce([{ ...last, toi: bench.nextToi() }]);
+    expect(names()).toBe(2 + 127);
     bench.sendAll(bench.symbols(object));
     expect(bench.arrived(object)).toBe(true);
     bench.announce([last]);
-    expect(names()).toBe(512);
+    expect(names()).toBe(128);
     // Symbols under the forgotten TOI wait for a name; under a new one they fill the holes that were left.
     bench.sendAll(bench.block(another, 0, [1, 2]));
     expect(bench.arrived(another)).toBe(false);

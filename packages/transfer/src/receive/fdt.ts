@@ -12,7 +12,7 @@ interface Assembly {
 }
 
 /** Instances remembered as over, for each that may be open: heartbeats have one each, once a second. */
-const CLOSED = 16;
+const CLOSED = 4;
 
 /** Puts the FDT Instances of one session together. An instance is parsed once, only from authenticated symbols. */
 export class FdtAssembler {

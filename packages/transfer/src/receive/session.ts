@@ -56,7 +56,7 @@ export class WaitingSymbols {
 }
 
 /** FDT Instances whose TOIs are remembered: what the ones before them named is long off the air. */
-const NAMING_INSTANCES = 512;
+const NAMING_INSTANCES = 128;
 /** Heartbeats have an instance each, once a second, and would push out what a pass on air has named. */
 const HEARTBEATS = 16;
 
