@@ -6,7 +6,7 @@ import { INTERFACE, ISOLATED_ADDRESS } from '../rig/diode.ts';
 import { Program, until } from '../world/processes.ts';
 import { type ChaosCase, type Figures, must, mustEqual } from './case.ts';
 import { fileDigest, MIB } from './content.ts';
-import { residentBytes } from './procfs.ts';
+import { cpuSeconds, residentBytes } from './procfs.ts';
 import { Rig } from './rig.ts';
 
 const RATE = 300_000;
@@ -33,6 +33,14 @@ interface Sent {
   readonly refused: number;
   readonly seconds: number;
   readonly cpu: number;
+}
+
+interface Flood {
+  readonly sent: Sent;
+  /** Memory of link meanwhile, bytes. */
+  readonly resident: readonly number[];
+  /** Cores used meanwhile. */
+  readonly cpu: Readonly<Record<'link' | 'sender', number>>;
 }
 
 /** Records datagrams of the transfer that is on air, as anybody on the fibre could. */
@@ -98,22 +106,23 @@ async function accounted(
 const sum = (counts: Readonly<Record<string, number>>): number => Object.values(counts).reduce((a, b) => a + b, 0);
 
 /** Sends what was recorded, and what was made up, for as long as it takes; gives what was sent, and the memory of link meanwhile. */
-async function flooded(
-  rig: Rig,
-  files: { readonly live: string; readonly old: string },
-): Promise<{ readonly sent: Sent; readonly resident: readonly number[] }> {
+async function flooded(rig: Rig, files: { readonly live: string; readonly old: string }): Promise<Flood> {
   const program = join(rig.dir, 'hostile');
   execFileSync('cc', ['-O2', '-o', program, join(import.meta.dirname, 'hostile.c')]);
   const numbers = [PORT, SECONDS, RATE, DATAGRAM_BYTES].map(String);
   const words = rig.diode.on('sender', [program, ISOLATED_ADDRESS, ...numbers, files.live, files.old]);
   const flood = new Program('hostile', words, join(rig.dir, 'logs/hostile.log'));
   const pid = rig.world.linkPid();
+  const pids = { link: pid, sender: rig.world.program('sender').pid };
+  const cpuBefore = Object.entries(pids).map(([name, each]) => [name, cpuSeconds(each)] as const);
   const resident: number[] = [];
   while (!flood.ended) {
     await delay(500);
     resident.push(residentBytes(pid));
   }
-  return { sent: JSON.parse(flood.output().trim().split('\n').at(-1) ?? '{}') as Sent, resident };
+  const sent = JSON.parse(flood.output().trim().split('\n').at(-1) ?? '{}') as Sent;
+  const cpu = cpuBefore.map(([name, before]) => [name, (cpuSeconds(pids[name as 'link']) - before) / sent.seconds]);
+  return { sent, resident, cpu: Object.fromEntries(cpu) as Flood['cpu'] };
 }
 
 /** A transfer of an old session and one of the present one, recorded on their way. */
@@ -154,27 +163,19 @@ export const hostile: ChaosCase = {
     await until('the transfer to be on air', DEADLINE_MS, async () =>
       (await rig.number('blockBytes')) > MIB ? true : undefined,
     );
-    const { sent, resident } = await flooded(rig, files);
+    const flood = await flooded(rig, files);
     await world.bundle(sequence, ['published'], DEADLINE_MS);
     const wanted = fileDigest(join(rig.dir, 'input/transfer.bin'));
     must(fileDigest(rig.stored('transfer.bin')) === wanted, 'other bytes were published');
     mustEqual(world.linkPid(), pid, 'process of link');
     must(!/uncaught|link ended/.test(world.program('receiver').output()), 'link or receiver crashed');
     await world.program('sender').stop();
-    await judge(rig, { sent, resident, arrivals }, figures);
+    await judge(rig, flood, arrivals, figures);
   },
 };
 
 /** Everything is accounted for, and memory is flat. */
-async function judge(
-  rig: Rig,
-  {
-    sent,
-    resident,
-    arrivals,
-  }: { readonly sent: Sent; readonly resident: readonly number[]; readonly arrivals: Arrivals },
-  figures: Figures,
-): Promise<void> {
+async function judge(rig: Rig, { sent, resident, cpu }: Flood, arrivals: Arrivals, figures: Figures): Promise<void> {
   const arrived = arrivals.count;
   // The numbers of link come once a second.
   const seen = await until('every datagram to be accounted for', 30_000, async () => {
@@ -191,6 +192,7 @@ async function judge(
     'a second': Math.round(hostileSent / sent.seconds),
     'of the rate asked': `${String(Math.round((100 * hostileSent) / sent.seconds / RATE))} %`,
     'CPU of the generator': `${((100 * sent.cpu) / sent.seconds).toFixed(0)} % of a core`,
+    'CPU of link and sender': `${(100 * cpu.link).toFixed(0)} % ${(100 * cpu.sender).toFixed(0)} %`,
     'batches that its kernel refused': sent.refused,
     'arrived in all': arrived,
     verdicts: JSON.stringify(seen.verdicts),

@@ -184,6 +184,12 @@ export class ReceiverLedger {
     return rows.map(({ bundle, queued }) => ({ bundle, queued: queued === 1 }));
   }
 
+  /** True for a bundle that was published and whose job is not in the queue yet: what the queue has of it is older. */
+  isUnqueued(bundle: Digest): boolean {
+    const row = this.#database.prepare('SELECT 1 FROM outbox WHERE bundle = ? AND queued = 0').get(bundle);
+    return row !== undefined;
+  }
+
   /** When the bundle was published that waits longest for its receipt, Unix milliseconds. */
   waitingSince(): number | undefined {
     const row = this.#database

@@ -101,7 +101,8 @@ export class Outbox {
       return;
     }
     try {
-      if (!this.#isKnown(bundle, receipt)) this.#take(bundle, receipt);
+      if (this.#parts.ledger.isUnqueued(bundle)) void this.reconcile();
+      else if (!this.#isKnown(bundle, receipt)) this.#take(bundle, receipt);
     } catch (error) {
       // The next look finds the receipt in the queue still.
       if (!(error instanceof OperationalError)) throw error;
@@ -147,7 +148,9 @@ export class Outbox {
     const distrusted = this.#distrusted.get(bundle);
     if (distrusted !== undefined && performance.now() < distrusted.after) return;
     const { state, receipt } = await queue.status(bundle);
-    const isStale = receipt !== undefined && this.#isKnown(bundle, receipt);
+    // A job of before the bundle was published again: it may have met a store that was damaged then.
+    if (!queued && state === 'active') return;
+    const isStale = !queued || (receipt !== undefined && this.#isKnown(bundle, receipt));
     if (state === 'completed' && receipt !== undefined && !isStale && this.#take(bundle, receipt)) return;
     if (state === 'completed' && !isStale) {
       const wait = Math.min((distrusted?.wait ?? DISTRUST_FIRST_MS / 2) * 2, DISTRUST_MAX_MS);

@@ -223,6 +223,38 @@ describe.skipIf(absent !== undefined)(
       expect(world.state(one)).toBe('imported');
     });
 
+    it('a result of before a bundle was published again is none, and a job of before is waited for', async () => {
+      const world = await World.create(1);
+      await world.outbox.reconcile();
+      // The store was found damaged while the importer had the job.
+      world.ledger.keeping.reopen(one, 'lost', {});
+      const refusal = receiptOf(one, { result: 'refused', code: 'release-missing' });
+      await world.work(() => refusal, [one]);
+      world.outbox.completed(jobIdOf(one), refusal);
+      expect(world.state(one)).toBe('receiving');
+      world.ledger.publish(one, 'b', [], {});
+      world.outbox.completed(jobIdOf(one), refusal);
+      await world.outbox.reconcile();
+      expect([world.state(one), await world.states(one)]).toEqual(['queued', ['waiting']]);
+
+      let end = (): void => undefined;
+      const ended = new Promise<void>((resolve) => (end = resolve));
+      const worker = startWorker({ redis: { url: world.url }, handle: () => ended.then(() => refusal), pace: () => 1 });
+      await until(async () => (await world.states(one))[0] === 'active');
+      world.ledger.keeping.reopen(one, 'lost again', {});
+      world.ledger.publish(one, 'b', [], {});
+      await world.outbox.reconcile();
+      expect([world.state(one), await world.states(one)]).toEqual(['published', ['active']]);
+      end();
+      await until(async () => (await world.states(one))[0] === 'completed');
+      await worker.close(1000);
+      await world.outbox.reconcile();
+      expect([world.state(one), await world.states(one)]).toEqual(['queued', ['waiting']]);
+      await world.work(receiptOf, [one]);
+      await world.outbox.reconcile();
+      expect(world.state(one)).toBe('imported');
+    });
+
     it('has the store looked at when an importer cannot even read the statements', async () => {
       const world = await World.create(1);
       await world.outbox.reconcile();
