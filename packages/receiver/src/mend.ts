@@ -141,7 +141,8 @@ export class Mender {
   }
 
   #lose({ id, channel, sequence }: BundleRecord, digests: readonly Digest[]): void {
-    const { ledger, logger, toLink } = this.#parts;
+    const { ledger, logger, toLink, open } = this.#parts;
+    open.again(channel, digests);
     this.#lost.set(id, { channel, sequence, bundle: id, digests });
     const detail = 'its statements are damaged or gone in the store, and must come again';
     ledger.keeping.reopen(id, detail, { blobs: digests });

@@ -178,6 +178,11 @@ export class OpenBundles {
     return free;
   }
 
+  /** These are wanted once more, though their bundle was over. */
+  again(channel: string, digests: readonly Digest[]): void {
+    for (const digest of digests) this.#over.delete(`${channel}/${digest}`);
+  }
+
   /** True, once, for an object that came after the end of its bundle and that no other wants. */
   late(channel: string, digest: Digest): boolean {
     return this.#over.delete(`${channel}/${digest}`);

@@ -140,6 +140,23 @@ describe('a blob that rotted in the store before its import', () => {
     }
   });
 
+  it('is mended, and then its statements rot, which had come from the store that time', async () => {
+    for (const which of ['transport', 'release'] as const) {
+      const receiver = await Receiver.open();
+      const { bundle, large } = bundleOfPacks();
+      await receiver.take(bundle);
+      flip(blobPath(receiver, digestOf(large)), 5);
+      await failed(receiver, bundle);
+      await receiver.arrive(bundle.objects[2]!);
+      await expectWhole(receiver, bundle);
+      flip(blobPath(receiver, bundle[which].digest), 40);
+      await receiver.pipeline.doubt(bundle.id);
+      expect(receiver.state(bundle.id)).toBe('receiving: store-damaged');
+      await receiver.statements(bundle);
+      await expectWhole(receiver, bundle);
+    }
+  });
+
   it('is remembered over a restart', async () => {
     const receiver = await Receiver.open();
     const { bundle, large } = bundleOfPacks();
