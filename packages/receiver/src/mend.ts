@@ -24,6 +24,8 @@ export interface MenderParts {
   readonly statementBytes: number;
   readonly open: OpenBundles;
   readonly spooled: (channel: string, digest: Digest) => boolean;
+  /** What lies in the spool of an object, or lay there until the store took it, goes. */
+  readonly again: (channel: string, digest: Digest) => void;
   readonly allow: (transport: VerifiedTransport) => void;
   readonly toLink: (message: ReceiverToLink) => void;
   readonly proceed: (bundle: OpenBundle) => void;
@@ -114,6 +116,27 @@ export class Mender {
     }
     allow(transport);
     return bundle.missing.size > 0;
+  }
+
+  /**
+   * A bundle that was never published finds other bytes in the store than it needs, of an earlier try to publish it or of other bundles: what it brings
+   * of that itself is put aside, and comes again.
+   */
+  async sift({ transport: { id, statement } }: OpenBundle): Promise<void> {
+    const { store, open, spooled, again, logger, toLink } = this.#parts;
+    const checked = new CheckedStore(store);
+    for (const { digest, contentType } of statement.objects) if (contentType !== PACK_TYPE) await checked.stat(digest);
+    for (const digest of checked.damaged.keys()) {
+      again(statement.channel, digest);
+      for (const { transport } of open.lost(digest, spooled))
+        toLink({ type: 'allow', channel: transport.statement.channel, digests: [digest] });
+    }
+    const [channel, blobs] = [statement.channel, [...checked.damaged.keys()].slice(0, NAMED)];
+    if (blobs.length > 0)
+      logger.error(
+        { bundle: id, channel, blobs },
+        'blobs that the bundle found in the store are damaged, and must come again',
+      );
   }
 
   /** Both statements, as the store has them, judged anew. */

@@ -141,6 +141,15 @@ export class OpenBundles {
     bundle.looked = true;
   }
 
+  /** The store has this no longer: the bundles, of any channel, that list it and have it from nowhere else now. */
+  lost(digest: Digest, there: (channel: string, digest: Digest) => boolean): readonly OpenBundle[] {
+    const bundles = [...(this.#listing.get(digest) ?? [])];
+    for (const { stored } of bundles) stored.delete(digest);
+    const lacking = bundles.filter(({ transport }) => !there(transport.statement.channel, digest));
+    for (const { missing } of lacking) missing.add(digest);
+    return lacking;
+  }
+
   /** The store has these now: the bundles, of any channel, that list one of them. */
   nowStored(digests: Iterable<Digest>): ReadonlySet<OpenBundle> {
     const nearer = new Set<OpenBundle>();

@@ -5,7 +5,7 @@ import { Inventory, type SpooledObject } from './inventory.ts';
 import type { JudgedRelease } from './judge/messages.ts';
 import { Mender } from './mend.ts';
 import { lookInStore, type OpenBundle, OpenBundles, type UnderWay, underWay } from './open-bundles.ts';
-import { storeBundle } from './publish.ts';
+import { isOtherBytes, storeBundle } from './publish.ts';
 import { Room } from './room.ts';
 import { SpoolSide } from './spool-side.ts';
 import { Attempts, type PipelineParts, quarantined, stillHolds } from './pipeline-parts.ts';
@@ -50,6 +50,10 @@ export class ReceiverPipeline {
       ...parts,
       open: this.#open,
       spooled: (channel, digest) => this.#spool.has(channel, digest),
+      again: (channel, digest) => {
+        const object = this.#inventory.get(channel, digest);
+        if (object !== undefined) this.#spool.again(object);
+      },
       allow: (transport) => {
         this.#spool.allow(transport);
       },
@@ -337,7 +341,12 @@ export class ReceiverPipeline {
       for (const object of opened.value.bad) this.#spool.again(object);
       return;
     }
-    const verified = await verifyBundle(transport, release, opened.value.contents, { store, gates });
+    const verified = await verifyBundle(transport, release, opened.value.contents, { store, gates }).catch(
+      async (error: unknown) => {
+        if (isOtherBytes(error) && bundle.checked === undefined) await this.#mender.sift(bundle);
+        throw error;
+      },
+    );
     if (!verified.ok) {
       // A manifest that came again may name more that is damaged.
       const { contents } = opened.value;

@@ -3,6 +3,10 @@ import type { VerifiedBundle } from './verify.ts';
 
 const PIECE_BYTES = 2 ** 20;
 
+/** The store was given other bytes than a digest says, or has them. */
+export const isOtherBytes = (error: unknown): boolean =>
+  (error as { readonly code?: unknown }).code === 'store-digest-mismatch';
+
 /**
  * Stop 14, first half: the bundle's blobs into the store, its statements last. Durable on return; doing it again after a
  * crash is harmless. The ledger's transaction, which makes it count, is the caller's.
@@ -12,7 +16,7 @@ export async function storeBundle(bundle: VerifiedBundle, store: BlobStore): Pro
     await storeContents(bundle, store);
   } catch (error) {
     // Tried again with the same hashes it would fail for ever.
-    if ((error as { readonly code?: unknown }).code === 'store-digest-mismatch') bundle.contents.doubt();
+    if (isOtherBytes(error)) bundle.contents.doubt();
     throw error;
   }
   const { release, transport } = bundle;

@@ -1,7 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { utimesSync, writeFileSync } from 'node:fs';
-import { expect, it, vi } from 'vitest';
-import { seal } from './bundles.ts';
+import { mkdirSync, renameSync, utimesSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { type Digest, hexOf } from '@sluice/ports';
+import { describe, expect, it, vi } from 'vitest';
+import { digestOf, pieceOf, seal } from './bundles.ts';
+import { image } from './images.ts';
 import { Receiver } from './receiver.ts';
 
 it('a release in which a bit turned over while it waited for its bundle is wanted again, and refuses nothing', async () => {
@@ -60,3 +63,54 @@ it(
     expect(receiver.state(id)).toBe('published');
   },
 );
+
+describe('a manifest that rotted in the store before its bundle was published', () => {
+  const ofImage = () => {
+    const { blobs, artifact, manifests } = image();
+    const objects = blobs.map((bytes) => pieceOf(bytes, 'application/octet-stream'));
+    const bundle = seal({ sequence: 1, blobs, artifacts: [artifact], objects: () => objects });
+    const rotten = Buffer.from(manifests[0]!);
+    rotten[20]! ^= 1;
+    const manifest = objects.find(({ digest }) => digest === digestOf(manifests[0]!))!;
+    return { bundle, manifest, others: objects.filter((object) => object !== manifest), rotten };
+  };
+  const inStore = ({ dir }: Receiver, digest: Digest): string => join(dir, 'store/blobs/sha256', hexOf(digest));
+  const isDamaged = (receiver: Receiver): Promise<void> =>
+    vi.waitFor(() => expect(receiver.log.join('')).toContain('blobs that the bundle found in the store are damaged'));
+
+  it('comes again when an earlier bundle had brought it', async () => {
+    const receiver = await Receiver.open();
+    const { bundle, manifest, others, rotten } = ofImage();
+    await receiver.store.put(manifest.digest, manifest.bytes.length, manifest.bytes);
+    writeFileSync(inStore(receiver, manifest.digest), rotten);
+    await receiver.statements(bundle);
+    for (const object of others) await receiver.arrive(object);
+    await isDamaged(receiver);
+    await receiver.settled();
+    expect(receiver.pipeline.open.flatMap(({ missing }) => [...missing])).toEqual([manifest.digest]);
+    expect(receiver.told(manifest.digest).at(-1)).toBe('allow');
+    await receiver.arrive(manifest);
+    await receiver.settled();
+    expect(receiver.state(bundle.id)).toBe('published');
+    expect(Buffer.from(await receiver.store.readVerified(manifest.digest, 2 ** 20)).equals(manifest.bytes)).toBe(true);
+  });
+
+  it('comes again when an earlier try had taken it from the spool, and link is told that it is not there', async () => {
+    const receiver = await Receiver.open();
+    const { bundle, manifest, others, rotten } = ofImage();
+    await receiver.statements(bundle);
+    for (const object of [manifest, ...others.slice(1)]) await receiver.arrive(object);
+    await receiver.settled();
+    const place = inStore(receiver, manifest.digest);
+    mkdirSync(dirname(place), { recursive: true });
+    renameSync(receiver.named(manifest).path, place);
+    writeFileSync(place, rotten);
+    await receiver.arrive(others[0]!);
+    await isDamaged(receiver);
+    await receiver.settled();
+    expect(receiver.told(manifest.digest).slice(-2)).toEqual(['forget', 'allow']);
+    await receiver.arrive(manifest);
+    await receiver.settled();
+    expect(receiver.state(bundle.id)).toBe('published');
+  });
+});
