@@ -14,6 +14,9 @@ const LOOK_NS = 1 * S;
 /** Between the tickets of one round and those of the next. */
 const TICKETS_NS = 7 * S;
 
+/** How long what is under way into the spool may take. */
+const WRITTEN_NS = 3 * S;
+
 /** Runs the world of a seed to its end. */
 export async function runWorld(seed: number): Promise<Outcome> {
   const world = new World(seed);
@@ -31,6 +34,8 @@ export async function runWorld(seed: number): Promise<Outcome> {
     }
     await advance(world, REST_NS, () => isDone(world));
     await advance(world, 2 * S);
+    // A history that comes at this very moment is written first.
+    await advance(world, WRITTEN_NS, () => isWritten(world));
     checkRest(world);
     const { kernel, checker, story } = world;
     return {
@@ -149,17 +154,28 @@ function checkRest(world: World): void {
   checkDelivered(world);
 }
 
-/** What link accounts for is what lies in its spool. */
-function checkSpool({ checker, mounts, running }: World): void {
-  if (running.link === undefined) return;
-  const { spool } = running.link.pipeline;
-  if (spool.queuedBytes > 0) checker.broken('the system comes to rest', 'blocks wait to be written');
+/** Bytes of objects that lie in link's spool. */
+function lyingIn({ mounts }: World): number {
   const files = mounts
     .disk('isolated', 'spool')
     .files()
     .filter(({ path }) => path.startsWith('/spool/'));
   const lying = files.filter(({ path }) => /\.(part|whole)$/.test(path));
-  const most = lying.reduce((sum, { file }) => sum + file.bytes.length, 0);
+  return lying.reduce((sum, { file }) => sum + file.bytes.length, 0);
+}
+
+function isWritten(world: World): boolean {
+  const spool = world.running.link?.pipeline.spool;
+  return spool === undefined || (spool.queuedBytes === 0 && spool.bytes <= lyingIn(world));
+}
+
+/** What link accounts for is what lies in its spool. */
+function checkSpool(world: World): void {
+  const { checker, running } = world;
+  if (running.link === undefined) return;
+  const { spool } = running.link.pipeline;
+  if (spool.queuedBytes > 0) checker.broken('the system comes to rest', 'blocks wait to be written');
+  const most = lyingIn(world);
   if (spool.bytes > most)
     checker.broken(
       'budgets are released',
