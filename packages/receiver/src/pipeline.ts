@@ -357,7 +357,7 @@ export class ReceiverPipeline {
     let still = stillHolds(this.#parts, bundle, release);
     if (still.ok) {
       logger.info({ bundle: transport.id, channel, sequence, blobs: verified.value.blobs }, 'verified');
-      await storeBundle(verified.value, this.#parts.store);
+      await storeBundle(verified.value, this.#parts.store, bundle.checked);
       still = stillHolds(this.#parts, bundle, release);
     }
     if (still.ok) this.#record(verified.value);

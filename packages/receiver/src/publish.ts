@@ -1,4 +1,5 @@
 import type { BlobStore } from '@sluice/ports';
+import type { CheckedStore } from './checked-store.ts';
 import type { VerifiedBundle } from './verify.ts';
 
 const PIECE_BYTES = 2 ** 20;
@@ -9,9 +10,9 @@ export const isOtherBytes = (error: unknown): boolean =>
 
 /**
  * Stop 14, first half: the bundle's blobs into the store, its statements last. Durable on return; doing it again after a
- * crash is harmless. The ledger's transaction, which makes it count, is the caller's.
+ * crash is harmless. `checked` is the store of a bundle that was published before. The ledger's transaction, which makes it count, is the caller's.
  */
-export async function storeBundle(bundle: VerifiedBundle, store: BlobStore): Promise<void> {
+export async function storeBundle(bundle: VerifiedBundle, store: BlobStore, checked?: CheckedStore): Promise<void> {
   try {
     await storeContents(bundle, store);
   } catch (error) {
@@ -20,6 +21,8 @@ export async function storeBundle(bundle: VerifiedBundle, store: BlobStore): Pro
     throw error;
   }
   const { release, transport } = bundle;
+  // What rotted in its place would stay there: the store asks for the size alone.
+  for (const digest of [release.digest, transport.id]) await checked?.stat(digest);
   await store.put(release.digest, release.envelope.length, pieces(release.envelope));
   await store.put(transport.id, transport.envelope.length, pieces(transport.envelope));
 }

@@ -157,6 +157,19 @@ describe('a blob that rotted in the store before its import', () => {
     }
   });
 
+  it('is found in the other statement, should it rot while both come again', async () => {
+    for (const which of ['transport', 'release'] as const) {
+      const receiver = await Receiver.open();
+      const { bundle } = bundleOfPacks();
+      await receiver.take(bundle);
+      rmSync(blobPath(receiver, bundle.transport.digest));
+      await receiver.pipeline.doubt(bundle.id);
+      writeFileSync(blobPath(receiver, bundle[which].digest), Buffer.alloc(bundle[which].bytes.length));
+      await receiver.statements(bundle);
+      await expectWhole(receiver, bundle);
+    }
+  });
+
   it('is remembered over a restart', async () => {
     const receiver = await Receiver.open();
     const { bundle, large } = bundleOfPacks();
