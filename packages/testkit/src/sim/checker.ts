@@ -37,7 +37,8 @@ export class Checker {
   /** What must never be in the store: by digest, why. */
   readonly #evil = new Map<Digest, string>();
   readonly #good = new Set<Digest>();
-  readonly #paths = new Map<string, Map<Digest, number>>();
+  /** What belongs at a place, and by which bundles: a sender that was set back seals an input once more. */
+  readonly #paths = new Map<string, Map<Digest, Set<number>>>();
   readonly #delivered = new Map<string, number>();
   /** By session and number. */
   readonly #sent = new Map<number, Map<number, Uint8Array>>();
@@ -80,9 +81,8 @@ export class Checker {
     else this.#evil.set(id, `${input.id} is ${input.evil}`);
     if (input.evil !== undefined) return;
     for (const [path, digest] of [...input.files, ...input.tags]) {
-      const known = this.#paths.get(path) ?? new Map<Digest, number>();
-      known.set(digest, Math.max(sequence, known.get(digest) ?? 0));
-      this.#paths.set(path, known);
+      const known = entryOf(this.#paths, path, () => new Map<Digest, Set<number>>());
+      entryOf(known, digest, () => new Set<number>()).add(sequence);
     }
   }
 
@@ -125,15 +125,20 @@ export class Checker {
 
   #delivery(path: string, digest: Digest): void {
     this.#look();
-    const sequence = this.#paths.get(path)?.get(digest);
-    if (sequence === undefined) {
+    const sequences = this.#paths.get(path)?.get(digest);
+    if (sequences === undefined) {
       this.broken('no wrong byte is published', `${path} got ${digest}, which no bundle brings there`);
       return;
     }
     const before = this.#delivered.get(path) ?? 0;
-    if (sequence < before)
-      this.broken('no place goes back', `${path} went from sequence ${String(before)} to ${String(sequence)}`);
-    this.#delivered.set(path, Math.max(before, sequence));
+    // By the oldest bundle that it can have come with.
+    const now = Math.min(...[...sequences].filter((sequence) => sequence >= before));
+    if (now === Infinity)
+      this.broken(
+        'no place goes back',
+        `${path} went from sequence ${String(before)} to ${String(Math.max(...sequences))}`,
+      );
+    else this.#delivered.set(path, now);
   }
 
   /** Each number of a session is given to one datagram. */
@@ -221,7 +226,7 @@ export class Checker {
 /** A name for a datagram among those of all sessions. */
 const numberOf = (tsi: number, sn: number): string => `${String(tsi)}/${String(sn)}`;
 
-function entryOf<T>(map: Map<number, T>, key: number, make: () => T): T {
+function entryOf<K, T>(map: Map<K, T>, key: K, make: () => T): T {
   const known = map.get(key);
   if (known !== undefined) return known;
   const made = make();
