@@ -89,6 +89,23 @@ describe('the window', () => {
     }
   });
 
+  it('forgets what is out of it and nothing else, however far it moves on', () => {
+    for (const step of [
+      ...Array.from({ length: 100 }, (_, i) => i + 1),
+      ...Array.from({ length: 70 }, (_, i) => WINDOW - 70 + i),
+    ]) {
+      const window = new ReplayWindow();
+      window.beginBehind(WINDOW + 7);
+      const highest = WINDOW + 7 + step;
+      window.add(highest);
+      const news = Array.from({ length: WINDOW }, (_, i) => highest - i).filter((sn) => !window.has(sn));
+      expect([step, news.length, news[0], news.at(-1)]).toEqual([
+        ...[step, step - 1],
+        ...(step === 1 ? [undefined, undefined] : [highest - 1, WINDOW + 8]),
+      ]);
+    }
+  });
+
   it('goes to the end of 40 bits', () => {
     const window = new ReplayWindow();
     for (const sn of [SN_MAX - 3, SN_MAX, SN_MAX - 1]) {
