@@ -8,6 +8,8 @@ export interface FuzzTarget {
   readonly files: readonly string[];
   /** Functions in them that read nothing: their lines do not count. */
   readonly beside?: readonly string[];
+  /** Directories that run and that the fuzzer does not watch: other targets are about them, and watching is most of what a run costs. */
+  readonly elsewhere?: readonly string[];
   /** Longest input that is made, bytes. */
   readonly bytesMax: number;
   /** Words that the parser looks for. */
