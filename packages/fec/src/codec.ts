@@ -69,8 +69,15 @@ class CopyingCodec implements Codec {
     }
     for (let j = 0; j < k; j += 1) this.#copyIn(source, j, symbolBytes, stride);
     if (addresses.size > 0) {
-      const repair = Uint8Array.from(addresses.keys());
-      this.#codec.encodeAt(this.#symbols, k, stride, stride, repair, [...addresses.values()]);
+      const repair = new Uint8Array(addresses.size);
+      const outs = new Uint32Array(addresses.size);
+      let i = 0;
+      for (const [esi, at] of addresses) {
+        repair[i] = esi;
+        outs[i] = at;
+        i += 1;
+      }
+      this.#codec.encodeAt(this.#symbols, k, stride, stride, repair, outs);
     }
     for (let slot = 0; slot < esis.length; slot += 1) {
       const esi = esis[slot] ?? 0;

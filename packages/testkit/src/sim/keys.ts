@@ -1,5 +1,6 @@
 import { createPrivateKey, createPublicKey } from 'node:crypto';
-import { loadSigner, loadVerifier, type PublicKey, type Signer } from '@sluice/trust';
+import type { PublicKey, Signer } from '@sluice/trust';
+import { loadSigner, loadVerifier } from './node/trust.ts';
 
 /** An Ed25519 private key as PKCS #8 begins with this; 32 bytes follow. */
 const PKCS8 = Buffer.from('302e020100300506032b657004220420', 'hex');

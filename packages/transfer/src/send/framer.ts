@@ -196,37 +196,28 @@ export class Framer {
     const size = this.#settings.symbolBytes + HEADER_BYTES - FDT_HEADER_BYTES;
     const { maxBlock } = this.#settings.profile;
     const shape = partition(document.length, size, maxBlock);
-    const datagrams: Uint8Array[] = [];
-    for (let sbn = 0; sbn < shape.blocks; sbn += 1) {
+    const blocks = Array.from({ length: shape.blocks }, (_, sbn) => {
       const k = blockLength(shape, sbn);
-      const esis = passEsis(repeat, k, repairCount(k, this.#settings.profile));
+      return { sbn, k, esis: passEsis(repeat, k, repairCount(k, this.#settings.profile)) };
+    });
+    const all = new Uint8Array(blocks.reduce((sum, { esis }) => sum + esis.length, 0) * this.datagramBytes);
+    const header = {
+      ...{ tsi, asid, sn: UNSEALED, instanceId, transferLength: document.length, symbolBytes: size, maxBlock },
+      ntpSeconds: ntpFromUnix(this.#parts.wallSeconds()),
+    };
+    let at = 0;
+    for (const { sbn, k, esis } of blocks) {
       const source = new Uint8Array(k * size);
       const start = blockOffset(shape, sbn);
       source.set(document.subarray(start, start + blockBytes(shape, sbn)));
       const symbols = new Uint8Array(esis.length * size);
       this.#parts.codec.encode(source, k, size, esis, symbols);
-      esis.forEach((esi, j) => {
-        const datagram = new Uint8Array(this.datagramBytes);
-        writeFdtHeader(datagram, 0, {
-          tsi,
-          asid,
-          sn: UNSEALED,
-          instanceId,
-          transferLength: document.length,
-          symbolBytes: size,
-          maxBlock,
-          ntpSeconds: ntpFromUnix(this.#parts.wallSeconds()),
-          sbn,
-          esi,
-        });
-        datagram.set(symbols.subarray(j * size, (j + 1) * size), FDT_HEADER_BYTES);
-        datagrams.push(datagram);
-      });
+      for (let j = 0; j < esis.length; j += 1) {
+        writeFdtHeader(all, at, { ...header, sbn, esi: esis[j] ?? 0 });
+        all.set(symbols.subarray(j * size, (j + 1) * size), at + FDT_HEADER_BYTES);
+        at += this.datagramBytes;
+      }
     }
-    const all = new Uint8Array(datagrams.length * this.datagramBytes);
-    datagrams.forEach((datagram, i) => {
-      all.set(datagram, i * this.datagramBytes);
-    });
     return all;
   }
 }
