@@ -11,6 +11,8 @@ const HOOK = join(import.meta.dirname, 'kill-hook.ts');
 const LAYERS = [96 * MIB, 64 * MIB, 64 * MIB, 32 * MIB];
 /** Kills from outside of each of the two that have no places of their own. */
 const OTHERS = 4;
+/** How much of a pass the sender has at least sent when it is killed, bytes. */
+const SENDER_AT = [0, 30 * MIB, 90 * MIB, 160 * MIB];
 const DEADLINE_MS = 900_000;
 
 /** Kills at every place in the isolated side's text, and of the sender and Redis meanwhile, while bundles of 256 MiB come. */
@@ -109,7 +111,8 @@ class Others {
     const { world } = this.#rig;
     const bytes = await until('a pass to be on air', DEADLINE_MS, async () => {
       const page = await world.get<{ items: { progress?: { sentBytes: number } }[] }>('sender', '/v1/bundles');
-      return Math.max(0, ...(page?.items.map(({ progress }) => progress?.sentBytes ?? 0) ?? [])) || undefined;
+      const sent = Math.max(0, ...(page?.items.map(({ progress }) => progress?.sentBytes ?? 0) ?? []));
+      return sent > (SENDER_AT[this.#sender.length] ?? 0) ? sent : undefined;
     });
     world.program('sender').kill('SIGKILL');
     this.#sender.push(`${String(Math.round(bytes / MIB))} MiB`);
