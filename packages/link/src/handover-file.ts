@@ -1,7 +1,8 @@
 import { closeSync, openSync, readSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { CONTENT_TYPES } from '@sluice/alc';
+import { CONTENT_TYPES, fitsBlocks, isSymbolBytes, MAX_BLOCK_MAX, OBJECT_BYTES_MAX } from '@sluice/alc';
+import { partition } from '@sluice/fec';
 import { isDigest } from '@sluice/ports';
 import type { HandoverItem, ObjectInfo } from '@sluice/transfer';
 
@@ -100,7 +101,8 @@ function itemOf(fields: Fields, symbols: Uint8Array): HandoverItem | undefined {
   const info = infoOf(fields.info as Fields);
   if (info === undefined) return undefined;
   if (type === 'name') return isWhole(tsi, 2 ** 32) && isWhole(toi, 2 ** 32) ? { type, tsi, toi, info } : undefined;
-  if (type !== 'block' || !isWhole(sbn, 2 ** 24) || !Array.isArray(esis)) return undefined;
+  if (type !== 'block' || !Array.isArray(esis) || new Set(esis).size < esis.length) return undefined;
+  if (!isWhole(sbn, partition(info.size, info.symbolBytes, info.maxBlock).blocks)) return undefined;
   if (!esis.every((esi) => isWhole(esi, 255)) || symbols.length !== esis.length * info.symbolBytes) return undefined;
   return { type, info, sbn, esis: Uint8Array.from(esis), symbols };
 }
@@ -116,9 +118,10 @@ function infoOf({
 }: Fields): ObjectInfo | undefined {
   const contentType = CONTENT_TYPES.find((each) => each === told);
   if (contentType === undefined || !isDigest(digest) || typeof channel !== 'string') return undefined;
-  if (!isWhole(size, 2 ** 48) || !isWhole(symbolBytes, 8897) || !isWhole(maxBlock, 256) || !isWhole(asid, ASIDS))
+  if (!isWhole(size, OBJECT_BYTES_MAX + 1) || !isWhole(maxBlock, MAX_BLOCK_MAX + 1) || !isWhole(asid, ASIDS))
     return undefined;
-  if (size === 0 || symbolBytes === 0 || maxBlock === 0) return undefined;
+  if (size === 0 || maxBlock === 0 || typeof symbolBytes !== 'number' || !isSymbolBytes(symbolBytes)) return undefined;
+  if (!fitsBlocks(size, symbolBytes, maxBlock)) return undefined;
   return { digest, size, contentType, symbolBytes, maxBlock, asid, channel };
 }
 
