@@ -56,6 +56,8 @@ export function encodeLogRecord({ name, digest, ...predicate }: LogRecord): Uint
 }
 
 const isCount = (value: unknown): boolean => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+/** Unix milliseconds that a date can have. */
+const isTime = (value: unknown): boolean => isCount(value) && (value as number) <= 8.64e15;
 const isText = (value: unknown): boolean => typeof value === 'string' && value.length <= 1024;
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -87,7 +89,8 @@ function isClosed(predicate: Readonly<Record<string, unknown>>): boolean {
   const { bytes, plain, from, to, datagrams, droppedByLog, droppedByKernel, under } = predicate;
   const { digest, bytes: plainBytes } = (plain ?? {}) as Partial<ClosedLog['plain']>;
   return (
-    [bytes, plainBytes, from, to, datagrams, droppedByLog, droppedByKernel].every(isCount) &&
+    [bytes, plainBytes, datagrams, droppedByLog, droppedByKernel].every(isCount) &&
+    [from, to].every(isTime) &&
     isDigest(digest) &&
     typeof under === 'object' &&
     under !== null &&
