@@ -19,6 +19,9 @@ export const TARGETS = [
   'session',
   'spool',
   'lines',
+  'policy',
+  'index',
+  'handover',
 ] as const;
 export type TargetName = (typeof TARGETS)[number];
 
