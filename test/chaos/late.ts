@@ -6,7 +6,7 @@ import { Rig } from './rig.ts';
 
 const BYTES = 48 * MIB;
 /** Long enough for all restarts to come while its first pass is on air. */
-const RESTARTED_BYTES = 160 * MIB;
+const RESTARTED_BYTES = 320 * MIB;
 const RESTARTS = 5;
 const DEADLINE_MS = 120_000;
 
