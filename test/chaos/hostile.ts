@@ -20,7 +20,7 @@ const PORT = 4433;
 const DEADLINE_MS = 180_000;
 /** An old session is closed 5 s after the first datagram of the next (PROTOCOL.md S-3). */
 const LINGER_MS = 7000;
-/** What a second flood may take on top of the first: memory for blocks grows to what a flood needs, garbage comes and goes. */
+/** What a second flood may take on top of the first, besides memory for blocks, which has a limit of its own: garbage. */
 const FLAT_BYTES = 24 * MIB;
 /** Ethernet, IPv4 and UDP before a datagram; headers of a pcap file and of each record. */
 const [FRAME_BYTES, PCAP_BYTES, RECORD_BYTES] = [42, 24, 16];
@@ -37,8 +37,9 @@ interface Sent {
 
 interface Flood {
   readonly sent: Sent;
-  /** Memory of link meanwhile, bytes. */
-  readonly resident: readonly number[];
+  /** Memory of link meanwhile, bytes: all of it at most, and what of it no block ever used. */
+  readonly resident: number;
+  readonly beside: number;
   /** Cores used meanwhile. */
   readonly cpu: Readonly<Record<'link' | 'sender', number>>;
 }
@@ -106,7 +107,11 @@ async function accounted(
 const sum = (counts: Readonly<Record<string, number>>): number => Object.values(counts).reduce((a, b) => a + b, 0);
 
 /** Sends what was recorded, and what was made up, for as long as it takes; gives what was sent, and the memory of link meanwhile. */
-async function flooded(rig: Rig, files: { readonly live: string; readonly old: string }): Promise<Flood> {
+async function flooded(
+  rig: Rig,
+  files: { readonly live: string; readonly old: string },
+  blocks: { peak: number },
+): Promise<Flood> {
   const program = join(rig.dir, 'hostile');
   execFileSync('cc', ['-O2', '-o', program, join(import.meta.dirname, 'hostile.c')]);
   const numbers = [PORT, SECONDS, RATE, DATAGRAM_BYTES].map(String);
@@ -115,14 +120,18 @@ async function flooded(rig: Rig, files: { readonly live: string; readonly old: s
   const pid = rig.world.linkPid();
   const pids = { link: pid, sender: rig.world.program('sender').pid };
   const cpuBefore = Object.entries(pids).map(([name, each]) => [name, cpuSeconds(each)] as const);
-  const resident: number[] = [];
+  const memory = { resident: 0, beside: 0 };
   while (!flood.ended) {
     await delay(500);
-    resident.push(residentBytes(pid));
+    const resident = residentBytes(pid);
+    // Memory that blocks have used stays with the process.
+    blocks.peak = Math.max(blocks.peak, await rig.number('blockBytes').catch(() => 0));
+    memory.resident = Math.max(memory.resident, resident);
+    memory.beside = Math.max(memory.beside, resident - blocks.peak);
   }
   const sent = JSON.parse(flood.output().trim().split('\n').at(-1) ?? '{}') as Sent;
   const cpu = cpuBefore.map(([name, before]) => [name, (cpuSeconds(pids[name as 'link']) - before) / sent.seconds]);
-  return { sent, resident, cpu: Object.fromEntries(cpu) as Flood['cpu'] };
+  return { sent, ...memory, cpu: Object.fromEntries(cpu) as Flood['cpu'] };
 }
 
 /** A transfer of an old session and one of the present one, recorded on their way. */
@@ -162,12 +171,13 @@ export const hostile: ChaosCase = {
     const files = await recordings(rig);
     const pid = world.linkPid();
     const floods: Flood[] = [];
+    const blocks = { peak: 0 };
     for (const name of ['first.bin', 'second.bin']) {
       const { sequence } = rig.submitFile(name, BYTES);
       await until('the transfer to be on air', DEADLINE_MS, async () =>
         (await rig.number('blockBytes')) > MIB ? true : undefined,
       );
-      floods.push(await flooded(rig, files));
+      floods.push(await flooded(rig, files, blocks));
       await world.bundle(sequence, ['published'], DEADLINE_MS);
       must(fileDigest(rig.stored(name)) === fileDigest(join(rig.dir, 'input', name)), 'other bytes were published');
     }
@@ -193,7 +203,8 @@ async function judge(rig: Rig, floods: readonly Flood[], arrivals: Arrivals, fig
   const hostileSent = random + badTag + replayed + oldSession;
   const rate = hostileSent / seconds;
   const cores = (what: (flood: Flood) => number): string => `${((100 * total(what)) / floods.length).toFixed(0)} %`;
-  const [early = 0, late = 0] = floods.map(({ resident }) => Math.max(...resident));
+  const [early = 0, late = 0] = floods.map(({ beside }) => beside);
+  const mib = (bytes: number): string => String(Math.round(bytes / MIB));
   Object.assign(figures, {
     'hostile datagrams': hostileSent,
     'of each kind': JSON.stringify({ random, badTag, replayed, oldSession }),
@@ -205,7 +216,8 @@ async function judge(rig: Rig, floods: readonly Flood[], arrivals: Arrivals, fig
     'arrived in all': arrived,
     verdicts: JSON.stringify(seen.verdicts),
     'kernel drops': seen.drops,
-    'MiB of link in either flood': `${String(Math.round(early / MIB))} ${String(Math.round(late / MIB))}`,
+    'MiB of link in either flood': floods.map(({ resident }) => mib(resident)).join(' '),
+    'beside what blocks used': `${mib(early)} ${mib(late)}`,
   });
   mustEqual(sum(seen.verdicts) + seen.drops, arrived, 'datagrams accounted for');
   must(arrived >= hostileSent, 'the fibre lost hostile datagrams');
