@@ -115,7 +115,11 @@ async function flooded(
   const program = join(rig.dir, 'hostile');
   execFileSync('cc', ['-O2', '-o', program, join(import.meta.dirname, 'hostile.c')]);
   const numbers = [PORT, SECONDS, RATE, DATAGRAM_BYTES].map(String);
-  const words = rig.diode.on('sender', [program, ISOLATED_ADDRESS, ...numbers, files.live, files.old]);
+  // Who floods has a machine of its own: here at least the priority that link has.
+  const words = rig.diode.on('sender', [
+    ...['nice', '-n', '-5', program, ISOLATED_ADDRESS],
+    ...[...numbers, files.live, files.old],
+  ]);
   const flood = new Program('hostile', words, join(rig.dir, 'logs/hostile.log'));
   const pid = rig.world.linkPid();
   const pids = { link: pid, sender: rig.world.program('sender').pid };
