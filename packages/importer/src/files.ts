@@ -25,6 +25,8 @@ function worldError(error: unknown, what: string): unknown {
 /** Delivers file artifacts below one directory: whole or not at all, never through a symbolic link. */
 export class FileSite {
   readonly #root: string;
+  /** Directories whose names are durable. */
+  readonly #named = new Set<string>();
 
   constructor(root: string) {
     this.#root = root;
@@ -37,7 +39,11 @@ export class FileSite {
     try {
       await this.#directory(dirname(path));
       const staged = await this.#staged({ path, digest });
-      if ((await digestOf(staged)) === digest) return ok({ path, digest });
+      if ((await digestOf(staged)) === digest) {
+        // Whoever wrote it may have ended before it was on the disk.
+        await sync(staged);
+        return ok({ path, digest });
+      }
       await rm(staged, { force: true });
       const written = await write(staged, await store.read(digest), size);
       if (written === digest) return ok({ path, digest });
@@ -56,10 +62,9 @@ export class FileSite {
     try {
       const directory = await this.#directory(dirname(path));
       const target = join(this.#root, path);
-      if ((await digestOf(target)) !== digest) {
-        await rename(await this.#staged({ path, digest }), target);
-        await sync(directory);
-      }
+      if ((await digestOf(target)) !== digest) await rename(await this.#staged({ path, digest }), target);
+      // Also a name that an earlier try gave, which may have failed here.
+      await sync(directory);
       const there = await digestOf(target);
       if (there === digest) return there;
       throw new OperationalError('files-unwritable', `${target} does not hold what was written; check the disk`, {
@@ -81,6 +86,14 @@ export class FileSite {
     return join(await this.#directory(STAGING), `${hexOf(digest)}-${place}`);
   }
 
+  /** Makes the name of a directory durable, unless it is known to be: an earlier try, or run, may have failed at just that. */
+  async #name(directory: string, parent: string, made: boolean): Promise<void> {
+    if (!made && this.#named.has(directory)) return;
+    this.#named.delete(directory);
+    await sync(parent);
+    this.#named.add(directory);
+  }
+
   /** Makes the directories of a relative path one by one; a symbolic link among them is an error. */
   async #directory(path: string): Promise<string> {
     const root = await realpath(this.#root);
@@ -96,8 +109,8 @@ export class FileSite {
           throw error;
         },
       );
-      if (made) await sync(parent);
-      else if (!(await lstat(at)).isDirectory()) {
+      if (made || (await lstat(at)).isDirectory()) await this.#name(at, parent, made);
+      else {
         const text = `${at} is not a directory, so nothing can be delivered below it; remove it`;
         throw new OperationalError('files-symlink', text, { retryable: true });
       }
@@ -106,8 +119,8 @@ export class FileSite {
   }
 }
 
-async function sync(directory: string): Promise<void> {
-  const handle = await open(directory, constants.O_RDONLY | constants.O_DIRECTORY);
+async function sync(path: string): Promise<void> {
+  const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
   try {
     await handle.sync();
   } finally {
@@ -129,6 +142,10 @@ async function write(path: string, bytes: AsyncIterable<Uint8Array>, size: numbe
       await handle.writeFile(piece);
     }
     await handle.sync();
+  } catch (error) {
+    // What the kernel could not write it does not try again: it must not be found as if it had been.
+    await rm(path, { force: true }).catch(() => undefined);
+    throw error;
   } finally {
     await handle.close();
   }
