@@ -210,7 +210,8 @@ export class FileSpool implements SpoolPort {
     const known = [...this.#entries.values()].filter(
       (entry) => entry.channel === channel && unwanted.has(entry.info.digest),
     );
-    for (const { key } of known) await this.#remove(channel, key, undefined);
+    // All of them are under way before anything that link is told next.
+    await Promise.all(known.map(({ key }) => this.#remove(channel, key, undefined)));
     for (const digest of digests) this.#allowed.delete(`${channel}/${digest}`);
     return known.map(({ key }) => key);
   }

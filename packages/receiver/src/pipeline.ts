@@ -172,7 +172,7 @@ export class ReceiverPipeline {
     else if (judged.type === 'transport') {
       // Refused by another channel, before its number counted, it is still new to its own.
       const over = known !== undefined && known.state !== 'receiving' && known.channel === channel;
-      if (over) this.#spool.close(judged.transport);
+      if (over) this.#spool.closeAgain(judged.transport);
       else await this.#transport(judged.transport, object);
     } else if (known !== undefined) this.#spool.settle(object);
     // A release waits for the transport statement that names it.

@@ -28,8 +28,27 @@ export class SpoolSide {
 
   /** The bundle is over: link may forget its objects. */
   close(transport: VerifiedTransport): void {
+    this.#settleAll(transport, this.#ended(transport));
+  }
+
+  /**
+   * The bundle was over before this run: what else link has of it was not settled, or was and link names it later. Once the
+   * statement is settled nobody would speak of it again, so it goes by name, and before.
+   */
+  closeAgain(transport: VerifiedTransport): void {
     const { channel } = transport.statement;
-    for (const digest of this.#open.close(transport, (each) => this.has(channel, each))) {
+    const ended = this.#ended(transport);
+    const digests = ended.filter((digest) => !this.has(channel, digest));
+    if (digests.length > 0) this.#parts.toLink({ type: 'withdraw', channel, digests });
+    this.#settleAll(transport, ended);
+  }
+
+  #ended(transport: VerifiedTransport): readonly Digest[] {
+    return this.#open.close(transport, (each) => this.has(transport.statement.channel, each));
+  }
+
+  #settleAll({ statement: { channel } }: VerifiedTransport, digests: readonly Digest[]): void {
+    for (const digest of digests) {
       const object = this.#inventory.get(channel, digest);
       if (object !== undefined) this.settle(object);
     }

@@ -27,6 +27,21 @@ describe('what link may forget', () => {
     expectLast(receiver, bundle);
   });
 
+  it('of a bundle that an earlier run ended goes by name, before its statement', async () => {
+    const receiver = await Receiver.open();
+    const bundle = seal({ sequence: 1, blobs: contents() });
+    await receiver.take(bundle);
+    receiver.restart();
+    receiver.said.length = 0;
+    // Link heard nothing of the end, and names its whole objects anew, the statement first.
+    await receiver.arrive(bundle.transport);
+    await receiver.settled();
+    const others = [...bundle.objects.map(({ digest }) => digest), bundle.release.digest];
+    expect(receiver.said.map(({ type }) => type)).toEqual(['withdraw', 'settle']);
+    expect(receiver.said[0]).toEqual({ type: 'withdraw', channel: 'prod', digests: others });
+    expect(settled(receiver)).toEqual([hexOf(bundle.id)]);
+  });
+
   it('of a refused bundle is named with its statement last', async () => {
     const receiver = await Receiver.open();
     const bundle = seal({ sequence: 1, blobs: contents(), releaseKeys: ['stranger'] });
