@@ -5,4 +5,5 @@ top=$(readlink -f "$0")
 top=${top%/bin/sluice}/lib/sluice
 LD_LIBRARY_PATH=$top/lib
 export LD_LIBRARY_PATH
-exec "$top/bin/node" "$top/node_modules/@sluice/cli/src/main.js" "$@"
+# Daemons collect garbage regularly: memory that grows is then a leak (docs/adr/0011).
+exec "$top/bin/node" --expose-gc "$top/node_modules/@sluice/cli/src/main.js" "$@"

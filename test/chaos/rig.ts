@@ -15,7 +15,7 @@ export const daemonWith = (
   variables: Readonly<Record<string, string>>,
   daemons: readonly string[] = ['sender', 'receiver', 'importer'],
 ): readonly string[] =>
-  argv[0] === process.execPath && daemons.includes(argv[2] ?? '')
+  argv[0] === process.execPath && argv.some((word) => daemons.includes(word))
     ? ['env', ...Object.entries(variables).map(([key, value]) => `${key}=${value}`), ...argv]
     : argv;
 

@@ -218,6 +218,7 @@ export class World {
   async start(daemon: Daemon): Promise<Program> {
     const program = this.#run(daemon, sideOf(daemon), [
       NODE,
+      '--expose-gc',
       MAIN,
       daemon,
       '--config',

@@ -1,18 +1,15 @@
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
-
 const INTERVAL_MS = 120_000;
 
 /**
- * Collects all garbage of this thread every two minutes, as Go's runtime does. V8 by itself waits until some megabytes have
- * come together: a daemon that makes little garbage would look for an hour as if it leaked, and one that leaks would not show.
- * Takes some milliseconds.
+ * Collects all garbage of this thread every two minutes, as Go's runtime does (docs/adr/0011). V8 by itself waits until some
+ * megabytes have come together: a daemon that makes little garbage would look for an hour as if it leaked, and one that leaks
+ * would not show. Takes some milliseconds. Does nothing where Node was not started with `--expose-gc`, as bin/sluice does.
  * @returns how to stop it
  */
 export function collectGarbage(intervalMs = INTERVAL_MS): () => void {
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as NodeJS.GCFunction;
-  const timer = setInterval(() => void collect({ type: 'major', execution: 'async' }), intervalMs);
+  const { gc } = globalThis;
+  if (gc === undefined) return () => undefined;
+  const timer = setInterval(() => void gc({ type: 'major', execution: 'async' }), intervalMs);
   timer.unref();
   return () => {
     clearInterval(timer);
