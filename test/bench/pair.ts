@@ -108,8 +108,8 @@ export class Pair {
       sendTo: { host: net.host, port: linkPort },
       ...(keysFrom === undefined ? {} : { keysFrom }),
       on: (side: Side, argv) => {
-        const daemon = argv[2];
-        const front = daemon === 'sender' || daemon === 'receiver' ? (under?.(daemon) ?? []) : [];
+        const daemon = (['sender', 'receiver'] as const).find((each) => argv.includes(each));
+        const front = daemon === undefined ? [] : (under?.(daemon) ?? []);
         return net.on(side, [...front, ...argv]);
       },
       tune: (configs) => {
