@@ -55,7 +55,7 @@ export class WaitingSymbols {
   }
 }
 
-/** FDT Instances whose TOIs are remembered: what the ones before them named is long off the air. */
+/** FDT Instances whose TOIs are remembered in any case; of those before them, the TOIs of objects that are not whole. */
 const NAMING_INSTANCES = 128;
 /** Heartbeats have an instance each, once a second, and would push out what a pass on air has named. */
 const HEARTBEATS = 16;
@@ -96,15 +96,27 @@ export class ChannelState {
     return this.#byKey.get(key) ?? [];
   }
 
-  /** An FDT Instance has named these; the TOIs of one long before it are forgotten, and what they stood for is given back. */
+  /**
+   * An FDT Instance has named these. The TOIs of one long before it are forgotten, and what they stood for is given back; an
+   * object that is not whole may be on air still, in however many instances its group has been named.
+   */
   instance(tois: readonly number[]): readonly ToiEntry[] {
     const beats = tois.filter((toi) => this.tois.get(toi)?.type === 'heartbeat');
     this.#heartbeats.push(...beats);
     if (beats.length < tois.length) this.#instances.push(tois);
-    const old = this.#instances.length > NAMING_INSTANCES ? (this.#instances.shift() ?? []) : [];
-    return [...this.#heartbeats.splice(0, Math.max(0, this.#heartbeats.length - HEARTBEATS)), ...old]
-      .map((toi) => this.#unname(toi))
-      .filter((entry) => entry !== undefined);
+    const old = this.#heartbeats.splice(0, Math.max(0, this.#heartbeats.length - HEARTBEATS));
+    // Two for each that comes: what had to stay goes in the end.
+    for (let i = 0; i < 2 && this.#instances.length > NAMING_INSTANCES; i += 1) {
+      const { open = [], over = [] } = Object.groupBy(this.#instances.shift() ?? [], (toi) => this.#stage(toi));
+      if (open.length > 0) this.#instances.push(open);
+      old.push(...over);
+    }
+    return old.map((toi) => this.#unname(toi)).filter((entry) => entry !== undefined);
+  }
+
+  #stage(toi: number): 'open' | 'over' {
+    const entry = this.tois.get(toi);
+    return entry?.type === 'object' && !entry.object.whole ? 'open' : 'over';
   }
 
   #unname(toi: number): ToiEntry | undefined {
