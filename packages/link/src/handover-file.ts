@@ -14,24 +14,31 @@ const JSON_BYTES = 4096;
 const SYMBOLS_BYTES = 255 * 8896;
 const ASIDS = 16;
 
+/** How much is handed over: records, and bytes of symbols in them. */
+export interface Handed {
+  readonly records: number;
+  readonly bytes: number;
+}
+
 /**
  * Writes what the next process takes over. Not synced: a loss of power costs what is in memory anyway, and a record that
  * is damaged by it is noticed. @throws an error of the file system; then nothing is handed over
  */
-export function writeHandover(directory: string, items: Iterable<HandoverItem>): number {
+export function writeHandover(directory: string, items: Iterable<HandoverItem>): Handed {
   const path = join(directory, NAME);
   const file = openSync(`${path}.new`, 'w', 0o600);
-  let count = 0;
+  let [records, bytes] = [0, 0];
   try {
     for (const item of items) {
       for (const piece of recordOf(item)) for (let at = 0; at < piece.length;) at += writeSync(file, piece, at);
-      count += 1;
+      records += 1;
+      if (item.type === 'block') bytes += item.symbols.length;
     }
   } finally {
     closeSync(file);
   }
   renameSync(`${path}.new`, path);
-  return count;
+  return { records, bytes };
 }
 
 function recordOf(item: HandoverItem): readonly Uint8Array[] {

@@ -117,24 +117,24 @@ export async function runLink(configFile: string): Promise<void> {
 /** What came and is in no whole block yet: the next process goes on with it, and so a restart costs no datagram. */
 function handOver({ stateDirectory }: LinkConfig, { machine }: LinkPipeline, logger: Logger): void {
   try {
-    const records = writeHandover(stateDirectory, machine.handover());
-    logger.info({ records, bytes: machine.blockBytes }, 'handed over to the next start');
+    const handed = writeHandover(stateDirectory, machine.handover());
+    logger.info({ ...handed }, 'handed over to the next start');
   } catch (err) {
     logger.error({ err }, 'what is in no whole block yet could not be handed over: a later pass brings it');
   }
 }
 
 function takeOver({ stateDirectory }: LinkConfig, { machine }: LinkPipeline, logger: Logger): void {
-  let records = 0;
+  let [records, bytes] = [0, 0];
   try {
     for (const item of readHandover(stateDirectory)) {
-      machine.takeOver(item);
+      bytes += machine.takeOver(item);
       records += 1;
     }
   } catch (err) {
     logger.error({ err }, 'what the process before handed over cannot be read: a later pass brings it');
   }
-  if (records > 0) logger.info({ records, bytes: machine.blockBytes }, 'taken over from the process before');
+  if (records > 0) logger.info({ records, bytes }, 'taken over from the process before');
 }
 
 /** Each chunk log says under what it was received: our configuration, and what the receiver judges by once it is known. */

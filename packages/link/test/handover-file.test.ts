@@ -29,7 +29,7 @@ const ITEMS: readonly HandoverItem[] = [
 describe('what one link process hands to the next', () => {
   it('is read as it was written, once', () => {
     const dir = scratch();
-    expect(writeHandover(dir, ITEMS)).toBe(ITEMS.length);
+    expect(writeHandover(dir, ITEMS)).toEqual({ records: ITEMS.length, bytes: 3 * 192 });
     expect(statSync(join(dir, 'handover')).mode & 0o777).toBe(0o600);
     const read = Array.from(readHandover(dir), (item) =>
       item.type === 'block' ? { ...item, symbols: Uint8Array.from(item.symbols) } : item,

@@ -1,4 +1,13 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createJsonLogger } from '@sluice/base';
@@ -155,7 +164,9 @@ export class Receiver {
   async arrive(piece: Piece, over: { readonly channel?: string; readonly lie?: Uint8Array } = {}): Promise<void> {
     const bytes = over.lie ?? piece.bytes;
     const object = this.named({ ...piece, bytes }, over.channel);
-    writeFileSync(object.path, bytes);
+    // As link does: under its name it is whole, also for whoever reads what came before under that name.
+    writeFileSync(`${object.path}.new`, bytes);
+    renameSync(`${object.path}.new`, object.path);
     await this.#pipeline.object(object);
   }
 

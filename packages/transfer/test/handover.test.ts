@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { HandoverItem } from '@sluice/transfer';
 import { Random } from '../../testkit/src/index.ts';
-import { B, Bench, type TestObject, TSI, type Way, WAYS } from './bench.ts';
+import { B, Bench, E, type TestObject, TSI, type Way, WAYS } from './bench.ts';
 
 /** Everything as it would lie in a file. */
 const copied = (bench: Bench): HandoverItem[] => Array.from(bench.machine.handover(), (item) => structuredClone(item));
@@ -76,11 +76,13 @@ describe.each(WAYS)('a restart in the middle of a session, %s,', (way) => {
     expect(items.map(({ type }) => type)).toEqual(['seen', 'name', 'block']);
     const ended = new Bench({ way, highest: TSI });
     ended.machine.endKey(0);
-    for (const item of items) ended.machine.takeOver(item);
+    const all = items.map((item) => new Bench({ way, highest: TSI }).machine.takeOver(item));
+    expect(all).toEqual([0, 0, 5 * E]);
+    for (const item of items) expect(ended.machine.takeOver(item)).toBe(0);
     const other = new Bench({ way, highest: TSI });
     for (const item of items) {
       const moved = 'info' in item ? { ...item, info: { ...item.info, channel: 'lab' } } : item;
-      other.machine.takeOver(moved);
+      expect(other.machine.takeOver(moved)).toBe(0);
     }
     for (const { machine } of [ended, other]) {
       expect([...machine.objects()]).toEqual([]);

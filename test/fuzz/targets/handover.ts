@@ -75,7 +75,7 @@ function run(input: Uint8Array): void {
   }
   for (const { info } of [...machine.objects()]) machine.forget(info.channel, spoolKey(info));
   spool.objects.clear();
-  check(writeHandover(directory, items) === items.length, 'the count of what was written');
+  check(writeHandover(directory, items).records === items.length, 'the count of what was written');
   same([...readHandover(directory)].map(kept), items, 'items read, written and read');
 }
 

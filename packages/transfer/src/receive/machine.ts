@@ -145,16 +145,20 @@ export class ReceiveMachine {
     for (const object of this.#placement.objects()) yield* blocksOf(object);
   }
 
-  /** Takes what an earlier run held, before the first datagram. What no key of now stands for is left out. */
-  takeOver(item: HandoverItem): void {
+  /**
+   * Takes what an earlier run held, before the first datagram. What no key of now stands for is left out. Bytes of symbols
+   * that are held by it.
+   */
+  takeOver(item: HandoverItem): number {
     if (item.type === 'seen') {
       this.#seen = item;
-      return;
+      return 0;
     }
     const key = this.#parts.keys[item.info.asid];
-    if (key?.channel !== item.info.channel || this.#ended.has(key.asid)) return;
-    if (item.type === 'name') this.#named.push(item);
-    else this.#placement.restore(item);
+    if (key?.channel !== item.info.channel || this.#ended.has(key.asid)) return 0;
+    if (item.type === 'block') return this.#placement.restore(item);
+    this.#named.push(item);
+    return 0;
   }
 
   /** Judges one datagram, of `length` bytes at `offset`, and uses it. */

@@ -115,12 +115,16 @@ export class Placement {
     if (entry?.type === 'object') this.#cache?.dropAll(entry.object);
   }
 
-  /** Symbols that an earlier run held of a block. */
-  restore({ info, sbn, esis, symbols }: HandoverItem & { readonly type: 'block' }): void {
+  /** Symbols that an earlier run held of a block. Bytes of those that are held again. */
+  restore({ info, sbn, esis, symbols }: HandoverItem & { readonly type: 'block' }): number {
     const opened = this.#open(info);
-    if (typeof opened === 'string' || opened.type !== 'object') return;
-    for (const [i, esi] of esis.entries())
-      this.#gather(opened.object, sbn, esi, symbols.subarray(i * info.symbolBytes, (i + 1) * info.symbolBytes));
+    if (typeof opened === 'string' || opened.type !== 'object') return 0;
+    let bytes = 0;
+    for (const [i, esi] of esis.entries()) {
+      const symbol = symbols.subarray(i * info.symbolBytes, (i + 1) * info.symbolBytes);
+      if (this.#gather(opened.object, sbn, esi, symbol) === 'accepted') bytes += symbol.length;
+    }
+    return bytes;
   }
 
   #entry(info: ObjectInfo): ToiEntry {
