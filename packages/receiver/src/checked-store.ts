@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { type BlobStore, type Digest, hexOf, OperationalError } from '@sluice/ports';
 
 /** What is wrong with a blob, and not with the store: its bytes are others, there are none, or the disk cannot read them. */
-function isDamage(error: unknown): boolean {
+export function isDamage(error: unknown): boolean {
   if (!(error instanceof OperationalError)) return false;
   if (error.code === 'store-missing' || error.code === 'store-digest-mismatch') return true;
   return error.code === 'store-io' && (error.cause as NodeJS.ErrnoException | undefined)?.code === 'EIO';
@@ -43,6 +43,7 @@ export class CheckedStore implements Pick<BlobStore, 'stat' | 'readVerified'> {
   }
 
   async #putAside(digest: Digest): Promise<void> {
+    this.#good.delete(digest);
     const pack = await this.#store.packOf(digest);
     this.damaged.set(digest, pack ?? this.damaged.get(digest));
     await this.#store.setAside(digest);

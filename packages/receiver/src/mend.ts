@@ -3,12 +3,13 @@ import { closureOf, OCI_MANIFEST_BYTES, type VerifiedTransport } from '@sluice/b
 import { type BundleRecord, type ReceiverLedger, STORE_DAMAGED } from '@sluice/ledger';
 import { type BlobStore, type Digest, ok, type ReceiverToLink, refuse } from '@sluice/ports';
 import { readOrUndefined } from './bundle-blobs.ts';
-import { CheckedStore } from './checked-store.ts';
+import { CheckedStore, isDamage } from './checked-store.ts';
 import { type Contents, PACK_TYPE } from './contents.ts';
 import type { Judge } from './judge/judge.ts';
 import type { JudgedRelease } from './judge/messages.ts';
 import { plainArtifacts } from './judge/plain.ts';
 import type { OpenBundle, OpenBundles } from './open-bundles.ts';
+import { isOtherBytes } from './publish.ts';
 import { STATEMENT_TYPE } from './statements.ts';
 
 /** What an importer says when the store does not give it what the statements name. */
@@ -82,47 +83,63 @@ export class Mender {
       return;
     }
     const { transport, release } = stored;
-    const { lacking } = await whatLacks(transport, release, checked);
-    if (lacking.length === 0 && record.state !== 'receiving') {
+    const lacks = await whatLacks(transport, release, checked);
+    if (lacks.lacking.length === 0 && record.state !== 'receiving') {
       logger.warn({ bundle: id, code: record.code }, 'the importer found the store wanting, and all of it holds');
       return;
     }
+    this.#reopen(transport, lacks);
+    // Only now, when nothing can fail any more: once it is open it is examined no more.
     const bundle = open.take(transport, () => true);
     bundle.release = release;
     bundle.checked = checked;
-    await this.mend(bundle);
+    this.#await(bundle, lacks);
     this.#parts.proceed(bundle);
   }
 
   /** Finds what a bundle lacks in the store; `contents` has what came again of it. False when nothing that lacks can still come. */
   async mend(bundle: OpenBundle, contents?: Contents): Promise<boolean> {
-    const { ledger, logger, open, spooled, allow } = this.#parts;
     const { checked, release, transport } = bundle;
     if (checked === undefined || release === undefined) return false;
-    const { gone, lacking } = await whatLacks(transport, release, checked, contents);
-    const { id, statement } = transport;
+    const lacks = await whatLacks(transport, release, checked, contents);
+    this.#reopen(transport, lacks);
+    this.#await(bundle, lacks);
+    return bundle.missing.size > 0;
+  }
+
+  /** The store did not give a bundle what it had of it: what lacks is looked for, and comes again. */
+  async wanting(bundle: OpenBundle, error: unknown): Promise<void> {
+    if (bundle.checked !== undefined && isDamage(error)) await this.mend(bundle);
+    else if (isOtherBytes(error)) await this.#sift(bundle);
+  }
+
+  /** The ledger says that a bundle is receiving again. */
+  #reopen({ id, statement }: VerifiedTransport, { gone, lacking }: Lacks): void {
+    if (lacking.length === 0) return;
+    const { ledger, logger } = this.#parts;
     const { channel, sequence } = statement;
+    const objects = `${String(gone.size)} of ${String(statement.objects.length)} objects`;
+    const detail = `${String(lacking.length)} blobs are damaged or gone in the store; ${objects} must come again`;
+    const blobs = lacking.slice(0, NAMED);
+    if (ledger.keeping.reopen(id, detail, { blobs, count: lacking.length }))
+      logger.error({ bundle: id, channel, sequence, blobs, lacking: gone.size }, detail);
+  }
+
+  /** The bundle waits for what brings what it lacks. */
+  #await(bundle: OpenBundle, { gone }: Lacks): void {
+    const { open, spooled, allow } = this.#parts;
+    const { transport } = bundle;
     // What it lacks is little, and it was let in once.
     bundle.admitted = true;
-    open.mending(bundle, gone, (digest) => spooled(channel, digest));
-    if (lacking.length > 0) {
-      const objects = `${String(gone.size)} of ${String(statement.objects.length)} objects`;
-      const detail = `${String(lacking.length)} blobs are damaged or gone in the store; ${objects} must come again`;
-      if (ledger.keeping.reopen(id, detail, { blobs: lacking.slice(0, NAMED), count: lacking.length }))
-        logger.error(
-          { bundle: id, channel, sequence, blobs: lacking.slice(0, NAMED), lacking: bundle.missing.size },
-          detail,
-        );
-    }
+    open.mending(bundle, gone, (digest) => spooled(transport.statement.channel, digest));
     allow(transport);
-    return bundle.missing.size > 0;
   }
 
   /**
    * A bundle that was never published finds other bytes in the store than it needs, of an earlier try to publish it or of other bundles: what it brings
    * of that itself is put aside, and comes again.
    */
-  async sift({ transport: { id, statement } }: OpenBundle): Promise<void> {
+  async #sift({ transport: { id, statement } }: OpenBundle): Promise<void> {
     const { store, open, spooled, again, logger, toLink } = this.#parts;
     const checked = new CheckedStore(store);
     for (const { digest, contentType } of statement.objects) if (contentType !== PACK_TYPE) await checked.stat(digest);
@@ -174,13 +191,19 @@ export class Mender {
   }
 }
 
-/** Blobs of a release that do not hold, as far as its manifests can be read, and the objects of the bundle that bring them. */
+/** What a bundle lacks in the store: blobs that do not hold, and the objects of the bundle that bring them. */
+interface Lacks {
+  readonly lacking: readonly Digest[];
+  readonly gone: ReadonlySet<Digest>;
+}
+
+/** Blobs of a release that do not hold, as far as its manifests can be read. */
 async function whatLacks(
   { statement }: VerifiedTransport,
   release: JudgedRelease,
   checked: CheckedStore,
   contents?: Contents,
-): Promise<{ readonly lacking: readonly Digest[]; readonly gone: ReadonlySet<Digest> }> {
+): Promise<Lacks> {
   const lacking = new Set<Digest>();
   const look = async (digest: Digest): Promise<void> => {
     if ((await checked.stat(digest)) === undefined) lacking.add(digest);

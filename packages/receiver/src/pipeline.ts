@@ -5,7 +5,7 @@ import { Inventory, type SpooledObject } from './inventory.ts';
 import type { JudgedRelease } from './judge/messages.ts';
 import { Mender } from './mend.ts';
 import { lookInStore, type OpenBundle, OpenBundles, type UnderWay, underWay } from './open-bundles.ts';
-import { isOtherBytes, storeBundle } from './publish.ts';
+import { storeBundle } from './publish.ts';
 import { Room } from './room.ts';
 import { SpoolSide } from './spool-side.ts';
 import { Attempts, type PipelineParts, quarantined, stillHolds } from './pipeline-parts.ts';
@@ -343,7 +343,7 @@ export class ReceiverPipeline {
     }
     const verified = await verifyBundle(transport, release, opened.value.contents, { store, gates }).catch(
       async (error: unknown) => {
-        if (isOtherBytes(error) && bundle.checked === undefined) await this.#mender.sift(bundle);
+        await this.#mender.wanting(bundle, error);
         throw error;
       },
     );

@@ -114,3 +114,57 @@ describe('a manifest that rotted in the store before its bundle was published', 
     expect(receiver.state(bundle.id)).toBe('published');
   });
 });
+
+describe('a published bundle that lacks something in the store', () => {
+  const published = async () => {
+    const receiver = await Receiver.open();
+    const { blobs, artifact, manifests } = image();
+    const objects = blobs.map((bytes) => pieceOf(bytes, 'application/octet-stream'));
+    const bundle = seal({ sequence: 1, blobs, artifacts: [artifact], objects: () => objects });
+    await receiver.take(bundle);
+    expect(receiver.state(bundle.id)).toBe('published');
+    const manifest = objects.find(({ digest }) => digest === digestOf(manifests[0]!))!;
+    const layer = objects.find(({ bytes }) => !manifests.some((each) => each.equals(bytes)))!;
+    const rot = ({ digest, bytes }: typeof layer): void => {
+      const rotten = Buffer.from(bytes);
+      rotten[20]! ^= 1;
+      writeFileSync(join(receiver.dir, 'store/blobs/sha256', hexOf(digest)), rotten);
+    };
+    const missing = (): Digest[] => receiver.pipeline.open.flatMap((each) => [...each.missing]);
+    return { receiver, bundle, manifest, layer, rot, missing };
+  };
+
+  it('is looked at again when the ledger could not take what was found', async () => {
+    const { receiver, bundle, layer, rot, missing } = await published();
+    rot(layer);
+    vi.spyOn(receiver.ledger.keeping, 'reopen').mockImplementationOnce(() => {
+      throw Object.assign(new Error('simulated'), { code: 'ledger-io' });
+    });
+    await receiver.pipeline.doubt(bundle.id);
+    expect(receiver.state(bundle.id)).toBe('published');
+    expect(receiver.pipeline.open).toEqual([]);
+    await receiver.pipeline.doubt(bundle.id);
+    expect(receiver.state(bundle.id)).toBe('receiving: store-damaged');
+    expect(missing()).toEqual([layer.digest]);
+    await receiver.arrive(layer);
+    await receiver.settled();
+    expect(receiver.state(bundle.id)).toBe('published');
+  });
+
+  it('lacks also what rots while it waits, though it was hashed and held', async () => {
+    const { receiver, bundle, manifest, layer, rot, missing } = await published();
+    rot(layer);
+    await receiver.pipeline.doubt(bundle.id);
+    expect(missing()).toEqual([layer.digest]);
+    rot(manifest);
+    await receiver.arrive(layer);
+    await receiver.settled();
+    expect(missing()).toEqual([manifest.digest]);
+    expect(receiver.told(manifest.digest).at(-1)).toBe('allow');
+    await receiver.arrive(manifest);
+    await receiver.settled();
+    await vi.waitFor(() => expect(receiver.state(bundle.id)).toBe('published'), { timeout: 10_000, interval: 100 });
+    for (const { digest, bytes } of [manifest, layer])
+      expect(Buffer.from(await receiver.store.readVerified(digest, 2 ** 20)).equals(bytes)).toBe(true);
+  });
+});
