@@ -245,16 +245,21 @@ export class ReceiverPipeline {
 
   async #released(bundle: OpenBundle, release: JudgedRelease): Promise<void> {
     const { id, statement } = bundle.transport;
-    const { channel } = statement;
+    const { channel, sequence } = statement;
     bundle.release = release;
     const { name, artifacts, signers } = release;
-    const { sequence } = statement;
     this.#parts.logger.info(
       { bundle: id, channel, sequence, name, artifacts, signers: signers.length },
       'release statement holds',
     );
-    if (bundle.checked === undefined) await this.#enter(bundle);
-    else await this.#mender.mend(bundle);
+    try {
+      if (bundle.checked === undefined) await this.#enter(bundle);
+      else await this.#mender.mend(bundle);
+    } catch (error) {
+      // The release is judged once more, and what could not be done is done then.
+      bundle.release = undefined;
+      throw error;
+    }
     if (!this.#open.has(id)) return;
     for (const { digest } of statement.objects) {
       const there = this.#inventory.get(channel, digest);
@@ -387,8 +392,7 @@ export class ReceiverPipeline {
   async #refuseBundle(transport: VerifiedTransport, refusal: Refusal): Promise<void> {
     const { id, statement } = transport;
     if (!this.#open.has(id)) return;
-    const wanted = [id, statement.release.digest];
-    const statements = wanted.map((digest) => this.#inventory.get(statement.channel, digest));
+    const statements = [id, statement.release.digest].map((digest) => this.#inventory.get(statement.channel, digest));
     const spooled = statements.filter((object) => object !== undefined);
     await quarantined(this.#parts, { id, channel: statement.channel }, refusal, spooled);
     this.#spool.close(transport);

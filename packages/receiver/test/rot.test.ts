@@ -151,6 +151,27 @@ describe('a published bundle that lacks something in the store', () => {
     expect(receiver.state(bundle.id)).toBe('published');
   });
 
+  it(
+    'is looked at again when the ledger could not take what was found as its statements came again',
+    { timeout: 20_000 },
+    async () => {
+      const { receiver, bundle, layer, rot, missing } = await published();
+      rot(layer);
+      rot(bundle.transport);
+      await receiver.pipeline.doubt(bundle.id);
+      expect(receiver.told(bundle.id).at(-1)).toBe('allow');
+      vi.spyOn(receiver.ledger.keeping, 'reopen').mockImplementationOnce(() => {
+        throw Object.assign(new Error('simulated'), { code: 'ledger-io' });
+      });
+      await receiver.statements(bundle);
+      await vi.waitFor(() => expect(missing()).toEqual([layer.digest]), { timeout: 10_000, interval: 100 });
+      expect(receiver.told(layer.digest).at(-1)).toBe('allow');
+      await receiver.arrive(layer);
+      await receiver.settled();
+      expect(receiver.state(bundle.id)).toBe('published');
+    },
+  );
+
   it('lacks also what rots while it waits, though it was hashed and held', async () => {
     const { receiver, bundle, manifest, layer, rot, missing } = await published();
     rot(layer);
