@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { Pulse } from '@sluice/base';
+import { collectGarbage, Pulse } from '@sluice/base';
 import { Bench } from './bench.ts';
 import type { JudgeData, JudgeTrust, ToJudge } from './messages.ts';
 
@@ -23,3 +23,4 @@ const bench = new Bench(options, (message) => {
 port.on('message', (message: ToJudge | JudgeTrust) => {
   bench.take(message);
 });
+collectGarbage();

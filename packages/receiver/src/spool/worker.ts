@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { Pulse } from '@sluice/base';
+import { collectGarbage, Pulse } from '@sluice/base';
 import { SpoolHasher } from './hasher.ts';
 import type { ToSpoolThread } from './messages.ts';
 
@@ -19,3 +19,4 @@ const hasher = new SpoolHasher(
 port.on('message', (message: ToSpoolThread) => {
   hasher.take(message);
 });
+collectGarbage();

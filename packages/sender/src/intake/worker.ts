@@ -1,4 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
+import { collectGarbage } from '@sluice/base';
 import { ENVELOPE_BYTES, parseEnvelope, parseRelease } from '@sluice/bundle';
 import { type Digest, ok, OperationalError, refuse, type Result } from '@sluice/ports';
 import {
@@ -129,3 +130,4 @@ async function answer(call: IntakeCall): Promise<void> {
 function tell(message: IntakeAnswer): void {
   port?.postMessage(message);
 }
+collectGarbage();
