@@ -101,8 +101,12 @@ export class ReceiverPipeline {
   /** Lets in what waits and fits by now. */
   makeRoom(): Promise<void> {
     return this.#statements.take(async () => {
-      this.#room.giveWay();
-      for (const bundle of this.#room.waiting) await this.#attempts.run(bundle.transport.id, () => this.#enter(bundle));
+      for (const [i, bundle] of this.#room.waiting.entries()) {
+        await this.#attempts.run(bundle.transport.id, () => {
+          if (i === 0) this.#room.giveWay();
+          return this.#enter(bundle);
+        });
+      }
     });
   }
 
@@ -216,16 +220,14 @@ export class ReceiverPipeline {
     const { channel, release: named } = bundle.transport.statement;
     if (named.size > statementBytes) {
       const detail = `the release has ${String(named.size)} bytes, and a statement at most ${String(statementBytes)}`;
-      await this.#refuseBundle(bundle.transport, { code: 'statement-too-large', detail });
-      return;
+      return this.#refuseBundle(bundle.transport, { code: 'statement-too-large', detail });
     }
     const object = this.#inventory.get(channel, named.digest);
     const before = ledger.bundle(named.digest);
     if (object === undefined && before?.state === 'quarantined') {
       // It came before the statement that names it, and was no statement at all.
       const refusal = { code: before.code as Refusal['code'], detail: before.detail.text };
-      await this.#refuseBundle(bundle.transport, refusal);
-      return;
+      return this.#refuseBundle(bundle.transport, refusal);
     }
     if (object === undefined) return;
     const judged = await this.#parts.judge.release(object, statementBytes, bundle.transport);
@@ -234,8 +236,7 @@ export class ReceiverPipeline {
       return;
     }
     if (judged.type === 'refused') {
-      await this.#refuseBundle(bundle.transport, judged.refusal);
-      return;
+      return this.#refuseBundle(bundle.transport, judged.refusal);
     }
     if (judged.type !== 'release') throw new Error('a release was judged as something else');
     const still = stillHolds(this.#parts, bundle, judged.release);
@@ -354,8 +355,7 @@ export class ReceiverPipeline {
     );
     if (!verified.ok) {
       // A manifest that came again may name more that is damaged.
-      const { contents } = opened.value;
-      if (verified.error.code === 'blob-missing' && (await this.#mender.mend(bundle, contents))) return;
+      if (verified.error.code === 'blob-missing' && (await this.#mender.mend(bundle, opened.value.contents))) return;
       await this.#refuseBundle(transport, verified.error);
       return;
     }

@@ -61,10 +61,8 @@ export class Room {
     if (never !== undefined) return never;
     const short = this.#shortOf(bundle);
     if (short === undefined) {
-      bundle.admitted = true;
-      bundle.gaveWay = false;
-      bundle.movedAt = performance.now();
       const { code } = ledger.bundle(id) ?? {};
+      // The ledger first: once admitted, nobody looks here any more.
       if (code === WAITING_FOR_ROOM || code === GIVEN_UP) {
         ledger.keeping.hold(id, '', '');
         logger.info(
@@ -72,6 +70,9 @@ export class Room {
           'there is room for the bundle',
         );
       }
+      bundle.admitted = true;
+      bundle.gaveWay = false;
+      bundle.movedAt = performance.now();
       return true;
     }
     if (short.place === 'store') this.#parts.places.onShort(short.bytes);
@@ -113,14 +114,14 @@ export class Room {
     const unshared = statement.objects.flatMap(({ digest }) =>
       open.wanting(channel, digest).some((other) => other !== bundle && other.admitted) ? [] : [digest],
     );
+    const detail =
+      'nothing of it came for long, and another bundle needs the room: what it had is given up; a later pass or a ticket brings all of it';
+    ledger.keeping.hold(id, GIVEN_UP, detail);
     bundle.admitted = false;
     bundle.gaveWay = true;
     for (let at = 0; at < unshared.length; at += ALLOW_DIGESTS)
       toLink({ type: 'withdraw', channel, digests: unshared.slice(at, at + ALLOW_DIGESTS) });
     for (const digest of unshared) forget(channel, digest);
-    const detail =
-      'nothing of it came for long, and another bundle needs the room: what it had is given up; a later pass or a ticket brings all of it';
-    ledger.keeping.hold(id, GIVEN_UP, detail);
     logger.warn({ bundle: id, channel, sequence }, detail);
   }
 

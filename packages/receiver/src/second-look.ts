@@ -17,6 +17,9 @@ export interface SecondLookParts {
   readonly statementBytes: number;
 }
 
+/** How long until a bundle that could not be opened again is tried once more. */
+const RETRY_MS = 5000;
+
 /** A refused bundle, as people see it. */
 const viewOf = (ledger: ReceiverLedger, id: Digest) => {
   const record = ledger.bundle(id);
@@ -72,17 +75,30 @@ export class SecondLook {
     if (ledger.bundle(id) === undefined)
       ledger.received({ id, channel, sequence, release: named.digest, bytes }, transport.signer);
     logger.warn({ bundle: id, channel, sequence, ...asker }, 'judged anew: under way again');
-    await this.#parts.pipeline.reopen(transport, release);
+    await this.#reopen(transport, release);
     return ok({ ...view, code: '', detail: '', sequence, state: ledger.bundle(id)?.state ?? 'receiving' });
   }
 
   /** After a start: what was under way again is so still, though its statements lie in quarantine and not in the spool. */
   async resume(): Promise<void> {
-    const { ledger, quarantine, pipeline } = this.#parts;
+    const { ledger, quarantine } = this.#parts;
     for (const { id, channel } of ledger.inState('receiving')) {
       if ((await quarantine.statements(id)).size === 0) continue;
       const judged = await this.#judge(id, channel);
-      if (judged.ok) await pipeline.reopen(judged.value.transport, judged.value.release);
+      if (judged.ok) await this.#reopen(judged.value.transport, judged.value.release);
+    }
+  }
+
+  /** It is under way by the ledger's word: where disk or store fail just now, it is tried again. */
+  async #reopen(transport: VerifiedTransport, release: JudgedRelease | undefined): Promise<void> {
+    const { logger, pipeline } = this.#parts;
+    try {
+      await pipeline.reopen(transport, release);
+    } catch (err) {
+      const { code } = err as { readonly code?: unknown };
+      if (typeof code !== 'string') throw err;
+      logger.error({ bundle: transport.id, code, err }, 'the bundle could not be opened again, and it is tried again');
+      setTimeout(() => void this.#reopen(transport, release), RETRY_MS).unref();
     }
   }
 

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { Places, Space } from '../src/room.ts';
 import { type Bundle, digestOf, seal } from './bundles.ts';
 import { Receiver } from './receiver.ts';
@@ -134,6 +134,47 @@ describe('a bundle that does not fit now', () => {
     for (const object of first.objects) await receiver.arrive(object);
     await receiver.settled();
     expect(receiver.state(first.id)).toBe('published');
+  });
+});
+
+describe('what the ledger does not take down', () => {
+  const failing = (receiver: Receiver): void => {
+    vi.spyOn(receiver.ledger.keeping, 'hold').mockImplementationOnce(() => {
+      throw Object.assign(new Error('simulated'), { code: 'ledger-io' });
+    });
+  };
+
+  it('is that a bundle comes in: it comes in when it does', async () => {
+    const { space, places: limited } = places();
+    const receiver = await Receiver.open({ places: limited });
+    const bundle = seal({ sequence: 1, blobs: [blob(400)] });
+    space.spool = { limit: 1000 * KIB, free: 0 };
+    await receiver.statements(bundle);
+    expect(receiver.state(bundle.id)).toBe('receiving: waiting-for-room');
+    space.spool = { limit: 1000 * KIB, free: 1000 * KIB };
+    failing(receiver);
+    await receiver.pipeline.makeRoom();
+    expect(leave(receiver, bundle)).toEqual([]);
+    await receiver.pipeline.makeRoom();
+    expect(leave(receiver, bundle)).toEqual(['allow']);
+    expect(receiver.state(bundle.id)).toBe('receiving');
+  });
+
+  it('is that one gives way: it keeps what it has until it does', async () => {
+    const { space, places: limited } = places({ stalledMs: 0 });
+    const receiver = await Receiver.open({ places: limited });
+    const first = seal({ sequence: 1, blobs: [blob(400), blob(300)] });
+    await receiver.statements(first);
+    space.spool = { limit: 1000 * KIB, free: 600 * KIB };
+    const second = seal({ sequence: 2, previous: first.id, blobs: [blob(500)] });
+    await receiver.statements(second);
+    failing(receiver);
+    await receiver.pipeline.makeRoom();
+    expect(leave(receiver, first)).toEqual(['allow']);
+    expect(receiver.state(first.id)).toBe('receiving');
+    await receiver.pipeline.makeRoom();
+    expect(leave(receiver, first)).toEqual(['allow', 'withdraw']);
+    expect(receiver.state(first.id)).toBe('receiving: given-up');
   });
 });
 

@@ -56,6 +56,20 @@ describe('a refused bundle that is judged once more', () => {
     expect(await retried(receiver, bundle)).toBe('quarantine-unknown');
   });
 
+  it('is opened a little later where the disk fails just then', { timeout: 20_000 }, async () => {
+    const receiver = await Receiver.open({ policy: { paths: ['docs/**'] } });
+    const bundle = bundleOf();
+    await receiver.take(bundle);
+    receiver.trust({ paths: ['**'] });
+    vi.spyOn(receiver.pipeline, 'reopen').mockRejectedValueOnce(
+      Object.assign(new Error('simulated'), { code: 'ledger-io' }),
+    );
+    expect(await retried(receiver, bundle)).toBe('ok');
+    expect(receiver.pipeline.open).toEqual([]);
+    await vi.waitFor(() => expect(receiver.pipeline.open).toHaveLength(1), { timeout: 10_000, interval: 100 });
+    expect(receiver.told(bundle.objects[0]!.digest).at(-1)).toBe('allow');
+  });
+
   it("never gets past its signatures: neither the sender's, nor the approvers', nor by what was put in their place", async () => {
     const receiver = await Receiver.open({ policy: { releaseSignatures: 2 } });
     const forged = bundleOf({ transportKey: 'stranger' });
