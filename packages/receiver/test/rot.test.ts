@@ -172,6 +172,19 @@ describe('a published bundle that lacks something in the store', () => {
     },
   );
 
+  it('lacks what link has it by name alone: the store took the file, and has lost it since', async () => {
+    const { receiver, bundle, layer, rot, missing } = await published();
+    rot(layer);
+    await receiver.pipeline.doubt(bundle.id);
+    await receiver.pipeline.object(receiver.named(layer));
+    await receiver.settled();
+    expect(receiver.told(layer.digest).at(-1)).toBe('forget');
+    expect(missing()).toEqual([layer.digest]);
+    await receiver.arrive(layer);
+    await receiver.settled();
+    expect(receiver.state(bundle.id)).toBe('published');
+  });
+
   it('lacks also what rots while it waits, though it was hashed and held', async () => {
     const { receiver, bundle, manifest, layer, rot, missing } = await published();
     rot(layer);

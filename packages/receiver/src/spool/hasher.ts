@@ -246,10 +246,17 @@ export class SpoolHasher {
     }
   }
 
-  /** The file cannot be read: those who wait for it hear of it. What is no error of the file system is a mistake of ours. */
+  /**
+   * The file cannot be read: those who wait for it hear of it. What is no error of the file system is a mistake of ours. One
+   * that is not there does not come back: the store took it before this start, and has lost it since.
+   */
   #fail(name: string, error: unknown): void {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === undefined) throw error;
+    if (code === 'ENOENT') {
+      this.#settle(name, { type: 'damaged' });
+      return;
+    }
     for (const { call } of this.#end(name)) this.#tell({ call, failure: { code, message } });
   }
 

@@ -10,6 +10,8 @@ const RECOVER_NS = 8 * S;
 const REST_NS = 400 * S;
 /** How long a pass of everything may take. */
 const PASS_NS = 60 * S;
+/** Passes more that what had turned over may need. */
+const ROTTEN_PASSES = 3;
 const LOOK_NS = 1 * S;
 /** Between the tickets of one round and those of the next. */
 const TICKETS_NS = 7 * S;
@@ -29,8 +31,11 @@ export async function runWorld(seed: number): Promise<Outcome> {
     else {
       passAgain(world);
       await advance(world, PASS_NS, () => isDone(world));
-      // What had turned over in a part shows once the part is whole: it is gathered anew from then on.
-      if (world.checker.rotten && !isDone(world)) passAgain(world);
+      // What had turned over shows once the part or the bundle is whole, one after the other: it is gathered anew from then on.
+      for (let n = 0; n < ROTTEN_PASSES && world.checker.rotten && !isDone(world); n += 1) {
+        passAgain(world);
+        await advance(world, PASS_NS, () => isDone(world));
+      }
     }
     await comeToRest(world);
     // A history that comes at this very moment is written first.
