@@ -72,6 +72,9 @@ export function stillHolds(
   return checkVersions({ artifacts: release.versions }, { versionOf });
 }
 
+/** How long until a step that failed for reasons outside is tried again. */
+export const RETRY_MS = 5000;
+
 /** Steps that may fail since the world does. */
 export class Attempts {
   readonly #limited: Logger;

@@ -8,14 +8,11 @@ import { lookInStore, type OpenBundle, OpenBundles, type UnderWay, underWay } fr
 import { storeBundle } from './publish.ts';
 import { Room } from './room.ts';
 import { SpoolSide } from './spool-side.ts';
-import { Attempts, type PipelineParts, quarantined, stillHolds } from './pipeline-parts.ts';
+import { Attempts, type PipelineParts, quarantined, RETRY_MS, stillHolds } from './pipeline-parts.ts';
 import { liesInSpool } from './spooled.ts';
 import { STATEMENT_TYPE, versionsOf } from './statements.ts';
 import { Turns } from './turns.ts';
 import { type VerifiedBundle, verifyBundle } from './verify.ts';
-
-/** How long until a step that failed for reasons outside is tried again. */
-const RETRY_MS = 5000;
 
 /**
  * The order of stops on the isolated side, after link:

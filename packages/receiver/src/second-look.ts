@@ -5,6 +5,7 @@ import { type Asker, type ControlResult, no } from '@sluice/policy';
 import { type Digest, isDigest, jsonText, ok } from '@sluice/ports';
 import type { Judge } from './judge/judge.ts';
 import type { JudgedRelease } from './judge/messages.ts';
+import { RETRY_MS } from './pipeline-parts.ts';
 import type { ReceiverPipeline } from './pipeline.ts';
 import type { Quarantine } from './quarantine.ts';
 
@@ -16,9 +17,6 @@ export interface SecondLookParts {
   readonly pipeline: ReceiverPipeline;
   readonly statementBytes: number;
 }
-
-/** How long until a bundle that could not be opened again is tried once more. */
-const RETRY_MS = 5000;
 
 /** A refused bundle, as people see it. */
 const viewOf = (ledger: ReceiverLedger, id: Digest) => {
@@ -91,14 +89,18 @@ export class SecondLook {
 
   /** It is under way by the ledger's word: where disk or store fail just now, it is tried again. */
   async #reopen(transport: VerifiedTransport, release: JudgedRelease | undefined): Promise<void> {
-    const { logger, pipeline } = this.#parts;
+    const { ledger, logger, pipeline } = this.#parts;
     try {
       await pipeline.reopen(transport, release);
     } catch (err) {
       const { code } = err as { readonly code?: unknown };
       if (typeof code !== 'string') throw err;
       logger.error({ bundle: transport.id, code, err }, 'the bundle could not be opened again, and it is tried again');
-      setTimeout(() => void this.#reopen(transport, release), RETRY_MS).unref();
+      const again = (): void => {
+        // Its statements may have come by the link meanwhile, and the bundle be over.
+        if (ledger.bundle(transport.id)?.state === 'receiving') void this.#reopen(transport, release);
+      };
+      setTimeout(again, RETRY_MS).unref();
     }
   }
 

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type ChannelPolicy, checkStanding } from '@sluice/bundle';
 import { hexOf } from '@sluice/ports';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { fileOf, seal, signers } from './bundles.ts';
 import { type Options, Receiver, scratch } from './receiver.ts';
 
@@ -68,6 +68,23 @@ describe('a refused bundle that is judged once more', () => {
     expect(receiver.pipeline.open).toEqual([]);
     await vi.waitFor(() => expect(receiver.pipeline.open).toHaveLength(1), { timeout: 10_000, interval: 100 });
     expect(receiver.told(bundle.objects[0]!.digest).at(-1)).toBe('allow');
+  });
+
+  it('is left alone when it is over by the time that it would be opened', async () => {
+    const receiver = await Receiver.open({ policy: { paths: ['docs/**'] } });
+    const bundle = bundleOf();
+    await receiver.take(bundle);
+    receiver.trust({ paths: ['**'] });
+    vi.useFakeTimers({ toFake: ['setTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const failure = Object.assign(new Error('simulated'), { code: 'ledger-io' });
+    const reopen = vi.spyOn(receiver.pipeline, 'reopen').mockRejectedValueOnce(failure);
+    expect(await retried(receiver, bundle)).toBe('ok');
+    await receiver.take(bundle);
+    expect(receiver.published).toEqual([bundle.id]);
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(reopen).toHaveBeenCalledTimes(1);
+    expect(receiver.state(bundle.id)).toBe('published');
   });
 
   it("never gets past its signatures: neither the sender's, nor the approvers', nor by what was put in their place", async () => {
