@@ -8,6 +8,8 @@ import { type BlobStore, type Digest, hexOf, ok, OperationalError, refuse, type 
 const STAGING = '.sluice';
 const FILE_MODE = 0o644;
 const DIRECTORY_MODE = 0o755;
+/** Directories known to be durable; beyond, all are made so once more. */
+const NAMED_LIMIT = 10_000;
 
 /** A file staged: verified bytes that are not in their place yet. */
 export interface StagedFile {
@@ -91,6 +93,7 @@ export class FileSite {
     if (!made && this.#named.has(directory)) return;
     this.#named.delete(directory);
     await sync(parent);
+    if (this.#named.size >= NAMED_LIMIT) this.#named.clear();
     this.#named.add(directory);
   }
 

@@ -32,6 +32,23 @@ it('a release in which a bit turned over while it waited for its bundle is wante
   expect(receiver.state(bundle.id)).toBe('published');
 });
 
+it.each(['transport', 'release'] as const)(
+  'a %s statement whose file is gone when it is judged is wanted again',
+  async (which) => {
+    const receiver = await Receiver.open();
+    const bundle = seal({ sequence: 1, blobs: [randomBytes(2000)] });
+    const lost = bundle[which];
+    const other = bundle[which === 'release' ? 'transport' : 'release'];
+    await receiver.arrive(other);
+    await receiver.pipeline.object(receiver.named(lost));
+    await receiver.settled();
+    expect(receiver.told(lost.digest).at(-1)).toBe('forget');
+    for (const piece of [lost, ...bundle.objects]) await receiver.arrive(piece);
+    await receiver.settled();
+    expect(receiver.state(bundle.id)).toBe('published');
+  },
+);
+
 it(
   'a pack in which a bit turned over after it was hashed is hashed anew, and wanted again',
   { timeout: 20_000 },

@@ -45,7 +45,9 @@ export class Bench {
       const { code, message: text } = error as NodeJS.ErrnoException;
       // What is no error of the file system is a mistake of ours.
       if (code === undefined) throw error;
-      this.#tell({ call, failure: { code, message: text } });
+      // A file that link names and that is not there does not come back: it is gathered again.
+      if (code === 'ENOENT') this.#tell({ call, judgement: { type: 'damaged' } });
+      else this.#tell({ call, failure: { code, message: text } });
     }
   }
 

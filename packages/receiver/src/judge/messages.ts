@@ -75,7 +75,7 @@ export interface JudgedTransport {
 }
 
 export type Judgement =
-  /** The bytes are not what the digest says: of no others may it be judged. */
+  /** The bytes are not what the digest says, or gone: of no others may it be judged. */
   | { readonly type: 'damaged' }
   | { readonly type: 'transport'; readonly transport: JudgedTransport }
   /** A release, which waits for the transport statement that names it. */
