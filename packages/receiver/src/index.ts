@@ -12,6 +12,7 @@ export { LinkState } from './link-state.ts';
 export { MissingBundles } from './missing.ts';
 export { Outbox } from './outbox.ts';
 export { ReceiverPipeline } from './pipeline.ts';
+export { Retention } from './retention.ts';
 export { Quarantine } from './quarantine.ts';
 export { runReceiver } from './run.ts';
 export { SpoolChecks } from './spool/checks.ts';

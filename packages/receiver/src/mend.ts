@@ -14,6 +14,8 @@ import { STATEMENT_TYPE } from './statements.ts';
 
 /** What an importer says when the store does not give it what the statements name. */
 export const DAMAGE_CODES: readonly string[] = ['digest-mismatch', 'blob-missing', 'release-missing'];
+/** How often a bundle is imported anew of which all holds, though the importer said otherwise: it may have held only since. */
+const HOLDING_TRIES = 3;
 /** Damaged blobs named in the ledger. */
 const NAMED = 100;
 
@@ -56,7 +58,8 @@ export class Mender {
   unsettled(): Digest[] {
     const { ledger } = this.#parts;
     const reopened = ledger.inState('receiving').filter(({ code }) => code === STORE_DAMAGED);
-    const failed = ledger.inState('failed').filter(({ code }) => DAMAGE_CODES.includes(code));
+    const kept = new Set(ledger.keeping.inStore());
+    const failed = ledger.inState('failed').filter(({ id, code }) => kept.has(id) && DAMAGE_CODES.includes(code));
     return [...reopened, ...failed].map(({ id }) => id);
   }
 
@@ -86,7 +89,10 @@ export class Mender {
     const lacks = await whatLacks(transport, release, checked);
     if (lacks.lacking.length === 0 && record.state !== 'receiving') {
       logger.warn({ bundle: id, code: record.code }, 'the importer found the store wanting, and all of it holds');
-      return;
+      if (!this.#isTriedAnew(record, checked)) return;
+      ledger.keeping.reopen(id, 'all of it holds by now, and it is imported anew', {
+        blobs: [...checked.damaged.keys()],
+      });
     }
     this.#reopen(transport, lacks);
     // Only now, when nothing can fail any more: once it is open it is examined no more.
@@ -95,6 +101,13 @@ export class Mender {
     bundle.checked = checked;
     this.#await(bundle, lacks);
     this.#parts.proceed(bundle);
+  }
+
+  /** What was damaged may lie elsewhere as well, or have come with another bundle. Nobody else would try again what failed. */
+  #isTriedAnew({ id, state }: BundleRecord, { damaged }: CheckedStore): boolean {
+    if (state !== 'failed') return false;
+    const failures = this.#parts.ledger.events.about(id).filter(({ kind }) => kind === 'failed').length;
+    return damaged.size > 0 || failures < HOLDING_TRIES;
   }
 
   /** Finds what a bundle lacks in the store; `contents` has what came again of it. False when nothing that lacks can still come. */

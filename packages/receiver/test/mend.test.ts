@@ -241,14 +241,55 @@ describe('a bundle that is mended', () => {
 });
 
 describe('a bundle of which all holds', () => {
-  it('stays what it was, whatever the importer says', async () => {
+  const refusedAgain = async (receiver: Receiver, bundle: Bundle): Promise<string> => {
+    await failed(receiver, bundle);
+    await receiver.settled();
+    return receiver.state(bundle.id);
+  };
+
+  it('is imported anew when the importer says otherwise, but not for ever', async () => {
+    const receiver = await Receiver.open();
+    const { bundle } = bundleOfPacks();
+    await receiver.take(bundle);
+    for (let n = 0; n < 2; n += 1) expect(await refusedAgain(receiver, bundle)).toBe('published');
+    expect(receiver.published).toEqual([bundle.id, bundle.id, bundle.id]);
+    await expectWhole(receiver, bundle);
+    expect(await refusedAgain(receiver, bundle)).toBe('failed: digest-mismatch');
+    expect(await refusedAgain(receiver, bundle)).toBe('failed: digest-mismatch');
+  });
+
+  it('since what was damaged lies in a pack of another, too, is imported anew whatever went before', async () => {
+    const receiver = await Receiver.open();
+    const [blob, other] = [randomBytes(900), randomBytes(900)];
+    const bundle = seal({ sequence: 1, blobs: [blob], objects: () => [pieceOf(blob, BLOB)] });
+    const second = { sequence: 2, previous: bundle.id, blobs: [blob, other] };
+    await receiver.take(bundle);
+    await receiver.take(seal({ ...second, objects: () => [packWith([blob, other])] }));
+    for (let n = 0; n < 3; n += 1) await refusedAgain(receiver, bundle);
+    expect(receiver.state(bundle.id)).toBe('failed: digest-mismatch');
+    flip(blobPath(receiver, digestOf(blob)), 5);
+    expect(await refusedAgain(receiver, bundle)).toBe('published');
+    await expectWhole(receiver, bundle);
+  });
+
+  it('is not looked for after a restart once it went from the store', async () => {
+    const receiver = await Receiver.open();
+    const { bundle } = bundleOfPacks();
+    await receiver.take(bundle);
+    receiver.ledger.recordReceipt(bundle.id, 'failed', 'digest-mismatch', Buffer.from('signed'));
+    receiver.ledger.keeping.dropped(bundle.id, { why: 'age' });
+    rmSync(blobPath(receiver, bundle.id));
+    receiver.pipeline.resume();
+    await receiver.settled();
+    expect(receiver.state(bundle.id)).toBe('failed: digest-mismatch');
+  });
+
+  it('stays what it was when nobody gave it up', async () => {
     const receiver = await Receiver.open();
     const { bundle } = bundleOfPacks();
     await receiver.take(bundle);
     await receiver.pipeline.doubt(bundle.id);
     expect(receiver.state(bundle.id)).toBe('published');
-    await failed(receiver, bundle);
-    expect(receiver.state(bundle.id)).toBe('failed: digest-mismatch');
     receiver.ledger.recordReceipt(bundle.id, 'imported', 'ok', Buffer.from('signed'));
     rmSync(blobPath(receiver, bundle.id));
     await receiver.pipeline.doubt(bundle.id);
