@@ -25,6 +25,7 @@ import {
   Outbox,
   Quarantine,
   ReceiverPipeline,
+  Retention,
   SpoolChecks,
   Tickets,
 } from '@sluice/receiver';
@@ -56,6 +57,10 @@ export interface Settings {
   readonly unsignedBytesHeld: number;
   readonly spoolBytes: number;
   readonly queueBytes: number;
+  /** The receiver's store lets imported bundles go, and how long, and how much, it keeps. */
+  readonly sweeps: boolean;
+  readonly keptMs: number;
+  readonly storeBytes: number;
 }
 
 /** What a host of a world has around it. */
@@ -67,6 +72,8 @@ export interface Surroundings {
   readonly say: (who: string, text: string) => void;
   /** The process ends by itself. */
   readonly exit: (reason: string) => void;
+  /** Old bundles went from the store, or nothing did. */
+  readonly swept: () => void;
 }
 
 /** Uptime of a process that can be asked what it holds. */
@@ -202,9 +209,16 @@ const channelsOf = ({
 > => new Map(channels.map((channel) => [channel, { policy: policyOf(channel), verifiers: VERIFIERS, sha256 }]));
 
 const RECONCILE_MS = 5000;
+const SWEEP_MS = 1000;
 
 /** `sluice receiver`, wired as its `run.ts` does it. */
-export async function runSimulatedReceiver({ settings, wire, redis, say }: Surroundings): Promise<ReceiverProcess> {
+export async function runSimulatedReceiver({
+  settings,
+  wire,
+  redis,
+  say,
+  swept,
+}: Surroundings): Promise<ReceiverProcess> {
   const logger = loggerOf('receiver', say);
   const ledger = new ReceiverLedger('/isolated/state/ledger.sqlite');
   const channels = channelsOf(settings);
@@ -247,6 +261,21 @@ export async function runSimulatedReceiver({ settings, wire, redis, say }: Surro
   });
   setInterval(() => void outbox.reconcile(), RECONCILE_MS);
   void outbox.reconcile();
+  const retention = new Retention({
+    ...{ store, ledger, logger, open: () => pipeline.open, now: Date.now },
+    rules: { importedForMs: settings.keptMs, failedForMs: settings.keptMs, storeBytes: settings.storeBytes },
+  });
+  const sweep = (): Promise<void> =>
+    pipeline.alone(async () => {
+      try {
+        await retention.sweep();
+        swept();
+      } catch (error) {
+        if (typeof (error as { readonly code?: unknown }).code !== 'string') throw error;
+        logger.error({ err: error }, 'old bundles could not be taken out of the store; it is tried again');
+      }
+    });
+  if (settings.sweeps) setInterval(() => void sweep(), SWEEP_MS);
   const gaps = new Gaps({
     ...{ channels: settings.channels, open: () => pipeline.open, missing, ledger, spoolDirectory: '/isolated/spool' },
   });

@@ -3,7 +3,7 @@ import { type Artifact, encodeRelease, OCI_MANIFEST, writePack } from '@sluice/b
 import type { Digest } from '@sluice/ports';
 import type { SealedObject } from '@sluice/ledger';
 import { signEnvelope } from '@sluice/trust';
-import type { Random } from '../random.ts';
+import { Random } from '../random.ts';
 import { KEYS } from './keys.ts';
 
 export const digestOf = (bytes: Uint8Array): Digest => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
@@ -41,14 +41,20 @@ export interface InputPlan {
   readonly packed: boolean;
   /** Bytes of the layer of an image, 0 for none. */
   readonly image: number;
+  /** Bytes of what all inputs of a world have in common, as a file and below the layer of an image; 0 for none. */
+  readonly base: number;
 }
 
-/** An image of one layer: its blobs, the manifest last, and the artifact that names it. */
+const baseOf = ({ base }: InputPlan): readonly Uint8Array[] => (base > 0 ? [new Random(base).bytes(base)] : []);
+
+/** An image: its blobs, the manifest last, and the artifact that names it. */
 function imageOf(
-  { channel, id, image }: InputPlan,
+  plan: InputPlan,
   random: Random,
 ): { readonly blobs: readonly Uint8Array[]; readonly artifact: Artifact } {
-  const [config, layer] = [Buffer.from(JSON.stringify({ made: id, salt: random.word() })), random.bytes(image)];
+  const { channel, id, image } = plan;
+  const config = Buffer.from(JSON.stringify({ made: id, salt: random.word() }));
+  const layers = [...baseOf(plan), random.bytes(image)];
   const named = (mediaType: string, bytes: Uint8Array): object => ({
     mediaType,
     digest: digestOf(bytes),
@@ -58,16 +64,16 @@ function imageOf(
     schemaVersion: 2,
     mediaType: OCI_MANIFEST,
     config: named('application/vnd.oci.image.config.v1+json', config),
-    layers: [named('application/vnd.oci.image.layer.v1.tar', layer)],
+    layers: layers.map((layer) => named('application/vnd.oci.image.layer.v1.tar', layer)),
   };
   const manifest = Buffer.from(JSON.stringify(document));
   const size = manifest.length;
   const artifact: Artifact = {
     ...{ name: `image-${id}`, type: 'image', digest: digestOf(manifest), size, mediaType: OCI_MANIFEST },
-    total: size + config.length + layer.length,
+    total: layers.reduce((sum, layer) => sum + layer.length, size + config.length),
     target: { repository: `${channel}/app`, tags: ['latest'] },
   };
-  return { blobs: [config, layer, manifest], artifact };
+  return { blobs: [config, ...layers, manifest], artifact };
 }
 
 function objectOf(bytes: Uint8Array, contentType: SealedObject['contentType']): Input['objects'][number] {
@@ -76,7 +82,7 @@ function objectOf(bytes: Uint8Array, contentType: SealedObject['contentType']): 
 
 /** An input by its plan, signed as its kind has it. */
 export function makeInput(plan: InputPlan, random: Random): Input {
-  const contents = plan.sizes.map((size) => random.bytes(Math.max(1, size)));
+  const contents = [...plan.sizes.map((size) => random.bytes(Math.max(1, size))), ...baseOf(plan)];
   const files = new Map<string, Digest>();
   const blobs = new Map<Digest, Uint8Array>();
   const artifacts: Artifact[] = [];

@@ -60,6 +60,8 @@ export interface Plan {
 }
 
 const S = 1e9;
+/** Bytes that no store of a world reaches. */
+export const UNBOUNDED = 2 ** 30;
 
 /** Draws from a seed. Each kind of trouble is there in some worlds and not in others, so that none hides another. */
 class Draw {
@@ -208,11 +210,15 @@ function settingsOf(draw: Draw): Settings {
     spoolBytes: draw.pick([2 ** 19, 2 ** 22]),
     // No less than the largest object: what comes at once finds room, as with the least that the configuration takes.
     queueBytes: draw.pick([2 ** 17, 2 ** 20]),
+    sweeps: random.chance(0.5),
+    keptMs: draw.pick([1000, 5000, 1e7]),
+    storeBytes: draw.pick([4096, 2 ** 16, UNBOUNDED]),
   };
 }
 
 function inputsOf(draw: Draw, { channels }: Settings, troubleNs: number): InputPlan[] {
   const { random } = draw;
+  const base = random.chance(0.5) ? 1 + random.below(3000) : 0;
   return Array.from({ length: 1 + random.below(4) }, (_, i) => {
     const channel = draw.pick(channels);
     const sizes = draw.some(4, () => Math.floor(2 ** draw.between(0, 12.5)));
@@ -222,7 +228,7 @@ function inputsOf(draw: Draw, { channels }: Settings, troubleNs: number): InputP
     const evil = random.chance(0.15) ? draw.pick(EVILS) : undefined;
     const at = i === 0 ? 0 : random.unit() * troubleNs * 0.8;
     const image = random.chance(0.4) ? 1 + random.below(3000) : 0;
-    return { id: `input-${String(i)}`, channel, at, evil, sizes, paths, packed: random.chance(0.6), image };
+    return { id: `input-${String(i)}`, channel, at, evil, sizes, paths, packed: random.chance(0.6), image, base };
   });
 }
 

@@ -78,6 +78,12 @@ export const PLANTS: readonly Plant[] = [
     broken: '',
   },
   {
+    name: 'retention-forgets-waiting',
+    file: 'receiver/src/retention.ts',
+    sound: 'for (const bundle of [...waiting, ...over]) {',
+    broken: 'for (const bundle of over) {',
+  },
+  {
     name: 'nonce-reused',
     file: 'transfer/src/send/session.ts',
     sound: 'setSn(datagram, 0, this.#next(1));',

@@ -1,6 +1,7 @@
 import type { Digest } from '@sluice/ports';
 import type { Sealed } from './checker.ts';
 import { digestOf } from './inputs.ts';
+import { checkStoredAtRest } from './stored.ts';
 import { type Outcome, World } from './world.ts';
 
 const S = 1e9;
@@ -40,6 +41,8 @@ export async function runWorld(seed: number): Promise<Outcome> {
     await comeToRest(world);
     // A history that comes at this very moment is written first.
     await advance(world, WRITTEN_NS, () => isWritten(world));
+    const looked = lookIntoStore(world);
+    await advance(world, WRITTEN_NS, looked);
     checkRest(world);
     const { kernel, checker, story } = world;
     return {
@@ -141,6 +144,20 @@ function as(world: World, name: string, run: () => void): void {
     return;
   }
   world.kernel.after(0, process, run);
+}
+
+/** Looks into the store in turn with what is taken out of it; tells when that is done. */
+function lookIntoStore(world: World): () => boolean {
+  const { receiver } = world.running;
+  let looked = false;
+  as(world, 'receiver', () => {
+    void receiver?.pipeline.alone(async () => {
+      await Promise.resolve();
+      checkStoredAtRest(world);
+      looked = true;
+    });
+  });
+  return () => looked;
 }
 
 /** After faults stopped: every good bundle imported, nothing evil let in, nothing waiting, nothing held. */

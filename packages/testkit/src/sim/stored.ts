@@ -1,14 +1,37 @@
 import { type Digest, hexOf } from '@sluice/ports';
 import { digestOf } from './inputs.ts';
+import { UNBOUNDED } from './plan.ts';
 import { LEDGERS, type World } from './world.ts';
 
 const INDEX = '/isolated/store/packs/index.sqlite';
+/** States of bundles whose blobs must be there at any moment, where those that are over are about to go. */
+const WAITING = ['published', 'queued'];
+const ALL = [...WAITING, 'imported'];
+
+/** Counts bundles whose blobs went from the store. */
+export function droppedIn({ databases }: World): number {
+  const row = databases.settled(LEDGERS.receiver, 'dropped')?.prepare('SELECT count(*) AS n FROM dropped').get();
+  return Number(row?.n ?? 0);
+}
+
+/** After a loss of power, which may have cut a sweep off, and after each sweep. */
+export function checkStoredNow(world: World): void {
+  checkStored(world, world.plan.settings.sweeps ? WAITING : ALL);
+}
+
+/** Between two sweeps. One that a crash cut off is done again by then, unless there is room meanwhile, or bundles are younger than they were. */
+export function checkStoredAtRest(world: World): void {
+  const { plan, restored } = world;
+  const { sweeps, storeBytes } = plan.settings;
+  const doneAgain = storeBytes === UNBOUNDED && plan.steps.length === 0 && restored.size === 0;
+  checkStored(world, sweeps && !doneAgain ? WAITING : ALL);
+}
 
 /**
- * After a loss of power the store has all that the ledger calls published. That it would come again by itself is another matter. Where bits have
- * turned over, what does not hold is put aside.
+ * The store has all of the bundles in these states by the ledger. That it would come again by itself is another matter. Where bits have turned over, what
+ * does not hold is put aside.
  */
-export function checkStored(world: World): void {
+function checkStored(world: World, states: readonly string[]): void {
   const { databases, checker } = world;
   if (checker.rotten) return;
   const [ledger, index] = [databases.settled(LEDGERS.receiver, 'dropped'), databases.settled(INDEX, 'packs')];
@@ -28,8 +51,8 @@ export function checkStored(world: World): void {
       isThere(`/isolated/store/packs/sha256/${Buffer.from(row.pack as Uint8Array).toString('hex')}`)
     );
   };
-  const kept = `SELECT id FROM bundles WHERE state IN ('published', 'queued', 'imported')
-    AND id NOT IN (SELECT bundle FROM dropped)`;
+  const listed = states.map((state) => `'${state}'`).join(', ');
+  const kept = `SELECT id FROM bundles WHERE state IN (${listed}) AND id NOT IN (SELECT bundle FROM dropped)`;
   for (const { id } of ledger.prepare(kept).all()) {
     const input = checker.sealed.get(id as Digest)?.input;
     if (input === undefined) continue;

@@ -22,7 +22,7 @@ import { makePlan, type Plan, type ProcessName } from './plan.ts';
 import { Operator } from './operator.ts';
 import { SimulatedRedis } from './queue.ts';
 import { SimulatedHarbor } from './harbor.ts';
-import { checkStored } from './stored.ts';
+import { checkStoredNow, droppedIn } from './stored.ts';
 import { runSimulatedSender, TICKET_KEY } from './sender.ts';
 import { light } from './threads.ts';
 import { scheduleTroubles } from './troubles.ts';
@@ -123,6 +123,7 @@ export class World {
       redis: this.redis,
       say: (who, text) => this.say(who, text),
       exit: (reason) => this.#exit(this.kernel.current, reason),
+      swept: () => checkStoredNow(this),
     };
     this.kernel.onMistake = (process, error) => this.#mistake(process, error);
     this.#layDisks();
@@ -199,7 +200,7 @@ export class World {
     this.say('WORLD', `${machine} loses its power`);
     for (const process of this.#processes.values()) if (process.machine.name === machine) process.alive = false;
     for (const disk of this.mounts.of(machine)) disk.powerLoss();
-    if (machine === 'isolated') checkStored(this);
+    if (machine === 'isolated') checkStoredNow(this);
     this.afterAll(machine);
   }
 
@@ -218,6 +219,7 @@ export class World {
       drifting: Object.values(this.plan.drift).filter((drift) => drift !== 0).length,
       ...this.harbor.counts,
       ...this.operator.counts,
+      'store.dropped': droppedIn(this),
     };
   }
 
