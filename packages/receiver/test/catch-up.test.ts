@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { createJsonLogger } from '@sluice/base';
 import { ReceiverLedger } from '@sluice/ledger';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { type AdminParts, adminRoutes } from '../src/admin.ts';
 import { CatchUp } from '../src/catch-up.ts';
 import { digestOf } from './bundles.ts';
 import { scratch } from './receiver.ts';
@@ -72,5 +73,22 @@ describe('imports of a channel, after the ledger was restored', () => {
       publish('prod', sequence);
     }
     expect(due()).toEqual(['prod/3', 'prod/4']);
+  });
+
+  it('go on when a person says that no more comes, and not of another channel', async () => {
+    const { ledger, due } = restored();
+    const outbox = { reconcile: vi.fn() };
+    const routes = adminRoutes({ ledger, logger, outbox } as unknown as AdminParts);
+    const said = routes['/v1/caught-up']!;
+    const asker = { uid: 1000, reason: 'the sender is gone' };
+    for (const channel of ['lab', 'nowhere', 7, undefined])
+      expect(await said.answer({ channel }, asker)).toMatchObject({ ok: false, error: { code: 'not-restored' } });
+    expect(due()).toEqual(['lab/1']);
+    expect(said.reason).toBe('needed');
+    expect(await said.answer({ channel: 'prod' }, asker)).toEqual({ ok: true, value: { channel: 'prod' } });
+    expect(outbox.reconcile).toHaveBeenCalledOnce();
+    expect(due()).toEqual(['prod/1', 'prod/2', 'lab/1']);
+    expect(ledger.events.about('prod')).toMatchObject([{ kind: 'caught-up', body: { action: 'caught-up', ...asker } }]);
+    expect(await said.answer({ channel: 'prod' }, asker)).toMatchObject({ ok: false });
   });
 });
