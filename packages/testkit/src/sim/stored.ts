@@ -21,9 +21,9 @@ export function checkStoredNow(world: World): void {
 
 /** Between two sweeps. One that a crash cut off is done again by then, unless there is room meanwhile, or bundles are younger than they were. */
 export function checkStoredAtRest(world: World): void {
-  const { plan, restored } = world;
-  const { sweeps, storeBytes } = plan.settings;
-  const doneAgain = storeBytes === UNBOUNDED && plan.steps.length === 0 && restored.size === 0;
+  const { settings, steps } = world.plan;
+  const { sweeps, storeBytes } = settings;
+  const doneAgain = storeBytes === UNBOUNDED && steps.length === 0;
   checkStored(world, sweeps && !doneAgain ? WAITING : ALL);
 }
 
@@ -32,8 +32,9 @@ export function checkStoredAtRest(world: World): void {
  * does not hold is put aside.
  */
 function checkStored(world: World, states: readonly string[]): void {
-  const { databases, checker } = world;
-  if (checker.rotten) return;
+  const { databases, checker, plan, restored } = world;
+  // What went from the store after the backup is called published by its ledger.
+  if (checker.rotten || (plan.settings.sweeps && restored.size > 0)) return;
   const [ledger, index] = [databases.settled(LEDGERS.receiver, 'dropped'), databases.settled(INDEX, 'packs')];
   if (ledger === undefined) return;
   const isThere = (path: string): boolean => {
