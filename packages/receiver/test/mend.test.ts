@@ -241,7 +241,7 @@ describe('a bundle that is mended', () => {
 });
 
 describe('a bundle of which all holds', () => {
-  const refusedAgain = async (receiver: Receiver, bundle: Bundle): Promise<string> => {
+  const refusedAgain = async (receiver: Receiver, bundle: Bundle): Promise<string | undefined> => {
     await failed(receiver, bundle);
     await receiver.settled();
     return receiver.state(bundle.id);
