@@ -8,6 +8,12 @@ import { freePort, getJson, Program, until } from './processes.ts';
 const ROOT = join(import.meta.dirname, '..', '..');
 export const NODE = process.execPath;
 export const MAIN = join(ROOT, 'packages/cli/src/main.ts');
+/** The variables that the installed program starts Node with. */
+const AS_SHIPPED: NodeJS.ProcessEnv = { ...process.env };
+for (const [, name = '', value] of readFileSync(join(ROOT, 'deploy/debian/sluice.sh'), 'utf8').matchAll(
+  /\b(MALLOC_\w+)=(\d+)/g,
+))
+  AS_SHIPPED[name] = value;
 
 const run = promisify(execFile);
 
@@ -138,7 +144,8 @@ export class World {
   #run(name: string, side: 'sender' | 'isolated', argv: readonly string[]): Program {
     this.#words.set(name, [side, argv]);
     const wrapped = this.#options.on?.(side, argv) ?? argv;
-    const program = new Program(name, wrapped, join(this.dir, 'logs', `${name}.log`));
+    const env = argv[0] === NODE ? AS_SHIPPED : process.env;
+    const program = new Program(name, wrapped, join(this.dir, 'logs', `${name}.log`), env);
     this.#programs.set(name, program);
     return program;
   }

@@ -1,4 +1,6 @@
 const INTERVAL_MS = 120_000;
+/** How long a thread that must not be late has to have nothing to do. */
+const LEISURE_MS = 50;
 
 /**
  * Collects all garbage of this thread every two minutes, as Go's runtime does (docs/adr/0011). V8 by itself waits until some
@@ -10,9 +12,29 @@ const INTERVAL_MS = 120_000;
 export function collectGarbage(intervalMs = INTERVAL_MS): () => void {
   const { gc } = globalThis;
   if (gc === undefined) return () => undefined;
-  const timer = setInterval(() => void gc({ type: 'major', execution: 'async', flavor: 'last-resort' }), intervalMs);
+  const timer = setInterval(() => {
+    collect(gc);
+  }, intervalMs);
   timer.unref();
   return () => {
     clearInterval(timer);
   };
+}
+
+/**
+ * The same for a thread that must not be late: it says for how many milliseconds it has nothing to do, and it is collected then,
+ * no oftener than `intervalMs`.
+ */
+export function collectAtLeisure(intervalMs = INTERVAL_MS): (leisureMs: number) => void {
+  const { gc } = globalThis;
+  let last = performance.now();
+  return (leisureMs) => {
+    if (gc === undefined || leisureMs < LEISURE_MS || performance.now() - last < intervalMs) return;
+    last = performance.now();
+    collect(gc);
+  };
+}
+
+function collect(gc: NonNullable<typeof globalThis.gc>): void {
+  void gc({ type: 'major', execution: 'async', flavor: 'last-resort' });
 }

@@ -9,7 +9,7 @@ export { LASTING_MS, RATE_LIMITED_KEYS_MAX, rateLimited, type RateLimitedLogger 
 export { createNotifier, notifyByProgram, startWatchdog } from './notify.ts';
 export type { Notifier, NotifierOptions, NotifySend, WatchdogOptions } from './notify.ts';
 export { LISTEN_FDS_MAX, listenFds, type ListenFd } from './sockets.ts';
-export { collectGarbage } from './heap.ts';
+export { collectAtLeisure, collectGarbage } from './heap.ts';
 export { EXIT } from './exit.ts';
 export { installShutdown, SHUTDOWN_DEADLINE_MS } from './shutdown.ts';
 export type { ProcessEvents, Shutdown, ShutdownOptions } from './shutdown.ts';

@@ -2,9 +2,14 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
+/** Begins to collect every 20 ms, and gives how to stop it. */
+const EVERY = 'collectGarbage(20)';
+const leisureOf = (ms: number): string =>
+  `(() => { const at = collectAtLeisure(20); const timer = setInterval(() => at(${ms}), 5); return () => clearInterval(timer); })()`;
+
 /** Says how many of ten objects, which have become old and are nobody's, are left within some seconds. */
-const PROGRAM = `
-  const { collectGarbage } = await import(${JSON.stringify(join(import.meta.dirname, '../src/heap.ts'))});
+const programOf = (begin: string): string => `
+  const { collectAtLeisure, collectGarbage } = await import(${JSON.stringify(join(import.meta.dirname, '../src/heap.ts'))});
   let held = Array.from({ length: 10 }, () => ({ some: 'thing' }));
   const refs = held.map((each) => new WeakRef(each));
   for (let i = 0; i < 3; i += 1) globalThis.gc?.();
@@ -12,14 +17,14 @@ const PROGRAM = `
   await new Promise((resolve) => setTimeout(resolve, 10));
   const before = left();
   held = [];
-  const stop = collectGarbage(20);
-  for (let i = 0; i < 200 && left() > 0; i += 1) await new Promise((resolve) => setTimeout(resolve, 20));
+  const stop = ${begin};
+  for (let i = 0; i < 100 && left() > 0; i += 1) await new Promise((resolve) => setTimeout(resolve, 20));
   stop();
   console.log(before, left());
 `;
 
-const said = (...flags: readonly string[]): string => {
-  const { stdout, stderr } = spawnSync(process.execPath, [...flags, '--input-type=module', '-e', PROGRAM], {
+const said = (begin: string, ...flags: readonly string[]): string => {
+  const { stdout, stderr } = spawnSync(process.execPath, [...flags, '--input-type=module', '-e', programOf(begin)], {
     encoding: 'utf8',
   });
   expect(stderr).toBe('');
@@ -28,7 +33,17 @@ const said = (...flags: readonly string[]): string => {
 
 describe('garbage', () => {
   it('that has become old is collected though nobody asks for memory, where Node lets us', () => {
-    expect(said('--expose-gc')).toBe('10 0\n');
-    expect(said()).toBe('10 10\n');
+    expect(said(EVERY, '--expose-gc')).toBe('10 0\n');
+    expect(said(EVERY)).toBe('10 10\n');
   });
+
+  it(
+    'is collected in a thread that must not be late when it has nothing to do, and else not',
+    { timeout: 30_000 },
+    () => {
+      expect(said(leisureOf(50), '--expose-gc')).toBe('10 0\n');
+      expect(said(leisureOf(49), '--expose-gc')).toBe('10 10\n');
+      expect(said(leisureOf(50))).toBe('10 10\n');
+    },
+  );
 });

@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
+import { collectGarbage } from '@sluice/base';
 import { loadSigner } from '@sluice/trust';
 import { ChunkKeeper, NOTHING_KEPT } from './keeper.ts';
 import type { FromKeeper, KeeperThreadOptions } from './thread.ts';
@@ -26,6 +27,7 @@ function open(): ChunkKeeper | undefined {
   }
 }
 
+collectGarbage();
 for (let keeper: ChunkKeeper | undefined; ;) {
   keeper ??= open();
   const state = await keeper?.round((record, head) => {

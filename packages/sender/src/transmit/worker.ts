@@ -1,5 +1,6 @@
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { HEADER_BYTES } from '@sluice/alc';
+import { collectAtLeisure } from '@sluice/base';
 import { queueRate, sendArenaBytes } from '@sluice/transfer';
 import { openTagAccelerator } from '@sluice/trust';
 import { openSink, setTimerSlack } from '@sluice/udp';
@@ -33,8 +34,11 @@ function* posted(): Generator<ToTransmit> {
     yield next.message as ToTransmit;
 }
 
+const collectGarbage = collectAtLeisure();
+
 /** Lets the event loop run. */
 async function idle(ms: number): Promise<void> {
+  collectGarbage(ms);
   await Atomics.waitAsync(options.wake, 0, seen, ms).value;
 }
 
