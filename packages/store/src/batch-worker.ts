@@ -4,8 +4,15 @@ import { storeBatch } from './batch-storing.ts';
 
 // The thread that stores batches of small blobs, and packs of them.
 
+/** Its garbage is collected as that of other threads (docs/adr/0011), after a batch. */
+const COLLECT_MS = 120_000;
+let collected = performance.now();
+
 const port = parentPort;
 if (port === null) throw new Error('batches are written in a worker thread');
 port.on('message', (batch: Batch | PackBatch) => {
   port.postMessage(storeBatch(batch, workerData as BatchPlaces));
+  if (performance.now() - collected < COLLECT_MS) return;
+  collected = performance.now();
+  void globalThis.gc?.({ type: 'major', execution: 'async', flavor: 'last-resort' });
 });
