@@ -9,11 +9,11 @@ const ROOT = join(import.meta.dirname, '..', '..');
 export const NODE = process.execPath;
 export const MAIN = join(ROOT, 'packages/cli/src/main.ts');
 /** The variables that the installed program starts Node with. */
-const AS_SHIPPED: NodeJS.ProcessEnv = { ...process.env };
-for (const [, name = '', value] of readFileSync(join(ROOT, 'deploy/debian/sluice.sh'), 'utf8').matchAll(
+const SHIPPED: Record<string, string> = {};
+for (const [, name = '', value = ''] of readFileSync(join(ROOT, 'deploy/debian/sluice.sh'), 'utf8').matchAll(
   /\b(MALLOC_\w+)=(\d+)/g,
 ))
-  AS_SHIPPED[name] = value;
+  SHIPPED[name] = value;
 
 const run = promisify(execFile);
 
@@ -144,7 +144,7 @@ export class World {
   #run(name: string, side: 'sender' | 'isolated', argv: readonly string[]): Program {
     this.#words.set(name, [side, argv]);
     const wrapped = this.#options.on?.(side, argv) ?? argv;
-    const env = argv[0] === NODE ? AS_SHIPPED : process.env;
+    const env = argv[0] === NODE ? { ...process.env, ...SHIPPED } : process.env;
     const program = new Program(name, wrapped, join(this.dir, 'logs', `${name}.log`), env);
     this.#programs.set(name, program);
     return program;
