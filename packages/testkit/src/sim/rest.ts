@@ -39,10 +39,9 @@ export async function runWorld(seed: number): Promise<Outcome> {
       }
     }
     await comeToRest(world);
+    await advance(world, WRITTEN_NS, lookIntoStore(world));
     // A history that comes at this very moment is written first.
     await advance(world, WRITTEN_NS, () => isWritten(world));
-    const looked = lookIntoStore(world);
-    await advance(world, WRITTEN_NS, looked);
     checkRest(world);
     const { kernel, checker, story } = world;
     return {
