@@ -14,6 +14,7 @@ for (const [, name = '', value = ''] of readFileSync(join(ROOT, 'deploy/debian/s
   /\b(MALLOC_\w+)=(\d+)/g,
 ))
   SHIPPED[name] = value;
+if (Object.keys(SHIPPED).length === 0) throw new Error('the installed program sets no variable any more');
 
 const run = promisify(execFile);
 

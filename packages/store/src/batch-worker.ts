@@ -4,7 +4,7 @@ import { storeBatch } from './batch-storing.ts';
 
 // The thread that stores batches of small blobs, and packs of them.
 
-/** Its garbage is collected as that of other threads (docs/adr/0011), after a batch. */
+/** Its garbage is collected as that of other threads (docs/adr/0011), after a batch: what does it there is of a higher rank. */
 const COLLECT_MS = 120_000;
 let collected = performance.now();
 
