@@ -113,8 +113,10 @@ export function makeInput(plan: InputPlan, random: Random): Input {
     signers.map(({ signer }) => signer),
   );
   const carried = [...blobs].map(([digest, bytes]) => ({ digest, bytes }));
-  if (plan.evil === 'other-bytes') {
-    const swapped = random.bytes(carried[0]?.bytes.length ?? 1);
+  const [first] = carried;
+  if (plan.evil === 'other-bytes' && first !== undefined) {
+    // Each bit turned over: of one byte a random one is the same now and then.
+    const swapped = first.bytes.map((byte) => byte ^ 0xff);
     carried[0] = { digest: digestOf(swapped), bytes: swapped };
   }
   const objects = plan.packed
