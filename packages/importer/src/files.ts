@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { lstat, mkdir, open, realpath, rename, rm, type FileHandle } from 'node:fs/promises';
 import { dirname, join, sep } from 'node:path';
-import { type BlobStore, type Digest, hexOf, ok, OperationalError, refuse, type Result } from '@sluice/ports';
+import { type Digest, hexOf, ok, OperationalError, refuse, type Result } from '@sluice/ports';
+import type { ImportStore } from './unreadable.ts';
 
 /** Staging area inside the files directory, so that delivery is a rename. No release may deliver there. */
 const STAGING = '.sluice';
@@ -35,7 +36,7 @@ export class FileSite {
   }
 
   /** Writes the blob beside its place and verifies it. Refuses `digest-mismatch` and `path-outside-root`. */
-  async stage(store: BlobStore, path: string, digest: Digest, size: number): Promise<Result<StagedFile>> {
+  async stage(store: ImportStore, path: string, digest: Digest, size: number): Promise<Result<StagedFile>> {
     if (path.split('/')[0] === STAGING)
       return refuse('path-outside-root', `the directory ${STAGING} is not for releases`);
     try {

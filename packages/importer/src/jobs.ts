@@ -5,6 +5,7 @@ import type { ImportJob } from '@sluice/queue';
 import type { FailureClass } from '@sluice/registry';
 import { type ImportEvent, importBundle, type ImportOutcome, type ImportPorts, type RefusalCode } from './pipeline.ts';
 import { classOf } from './retry.ts';
+import { isUnread, storeAfter } from './unreadable.ts';
 
 /** Bundles whose waiting is remembered; the oldest are forgotten, the queue is not. */
 const WAITING_SHOWN = 256;
@@ -19,6 +20,8 @@ export interface Waiting {
   readonly code: string;
   readonly class: FailureClass;
   readonly reason: string;
+  /** Attempts in a row, up to the last, in which the disk of the store could not read. */
+  readonly unread: number;
 }
 
 /** A bundle in work: where it is. */
@@ -70,7 +73,8 @@ export class Jobs {
     this.#movedAt = performance.now();
     const log = this.#parts.logger.child({ bundle, attempt });
     try {
-      const ports = { ...this.#parts.ports, onEvent: (event: ImportEvent) => this.#event(event, active, log) };
+      const store = storeAfter(this.#waiting.get(bundle)?.unread ?? 0, this.#parts.ports.store);
+      const ports = { ...this.#parts.ports, store, onEvent: (event: ImportEvent) => this.#event(event, active, log) };
       const outcome = await importBundle(ports, bundle);
       this.#waiting.delete(bundle);
       return this.#ended(outcome, log, bundle);
@@ -116,8 +120,9 @@ export class Jobs {
     }
     const { code, message } = error;
     this.#results.retries.inc({ class: failureClass });
+    const unread = isUnread(error) ? (this.#waiting.get(bundle)?.unread ?? 0) + 1 : 0;
     this.#waiting.delete(bundle);
-    this.#waiting.set(bundle, { bundle, attempts: attempt, code, class: failureClass, reason: message });
+    this.#waiting.set(bundle, { bundle, attempts: attempt, code, class: failureClass, reason: message, unread });
     const [oldest] = this.#waiting.keys();
     if (this.#waiting.size > WAITING_SHOWN && oldest !== undefined) this.#waiting.delete(oldest);
     if (failureClass === 'operator') log.error({ code, err: error }, 'the import waits for an operator');

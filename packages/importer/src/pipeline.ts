@@ -1,6 +1,6 @@
 import type { Receipt, VerifiedTransport } from '@sluice/bundle';
 import type { ImporterLedger } from '@sluice/ledger';
-import { type BlobStore, type BundleCode, type Digest, type ImportCode, OperationalError } from '@sluice/ports';
+import { type BundleCode, type Digest, type ImportCode, OperationalError } from '@sluice/ports';
 import type { Harbor, Registry, RegistryCode, ReplicationExecution } from '@sluice/registry';
 import { RegistryError } from '@sluice/registry';
 import type { Signer } from '@sluice/trust';
@@ -10,6 +10,7 @@ import { makePlan } from './plan.ts';
 import { issueReceipt } from './receipts.ts';
 import { replicateAll } from './sites.ts';
 import { readStatements, stillStand, type Trust } from './statements.ts';
+import type { ImportStore } from './unreadable.ts';
 
 export interface Site {
   readonly name: string;
@@ -18,7 +19,7 @@ export interface Site {
 
 /** Everything an import touches. */
 export interface ImportPorts {
-  readonly store: BlobStore;
+  readonly store: ImportStore;
   readonly trust: Trust;
   readonly ledger: ImporterLedger;
   /** The site that is imported into. */

@@ -1,7 +1,7 @@
 import { encodeReceipt, type Receipt, type VerifiedTransport } from '@sluice/bundle';
-import type { BlobStore } from '@sluice/ports';
 import { RECEIPT_LIMIT } from '@sluice/queue';
 import { sha256Digest, type Signer, signEnvelope } from '@sluice/trust';
+import type { ImportStore } from './unreadable.ts';
 
 export type ReceiptOutcome = Pick<Receipt, 'result' | 'code' | 'artifacts'>;
 
@@ -10,7 +10,7 @@ export type ReceiptOutcome = Pick<Receipt, 'result' | 'code' | 'artifacts'>;
  * names it goes back.
  */
 export async function issueReceipt(
-  store: BlobStore,
+  store: ImportStore,
   signer: Signer,
   transport: VerifiedTransport,
   outcome: ReceiptOutcome,
@@ -24,7 +24,7 @@ export async function issueReceipt(
   return textOf(await keep(store, signer, { ...receipt, artifacts: [], full }));
 }
 
-async function keep(store: BlobStore, signer: Signer, receipt: Receipt): Promise<Uint8Array> {
+async function keep(store: ImportStore, signer: Signer, receipt: Receipt): Promise<Uint8Array> {
   const envelope = signEnvelope(encodeReceipt(receipt), [signer]);
   await store.put(sha256Digest(envelope), envelope.length, envelope);
   return envelope;

@@ -9,7 +9,8 @@ import {
   verifyRelease,
   verifyTransport,
 } from '@sluice/bundle';
-import { type BlobStore, type BundleCode, type Digest, OperationalError, refuse, type Result } from '@sluice/ports';
+import { type BundleCode, type Digest, OperationalError, refuse, type Result } from '@sluice/ports';
+import type { ImportStore } from './unreadable.ts';
 
 /** The importer's own anchors, by channel. */
 export interface Trust {
@@ -29,7 +30,7 @@ export interface RefusedStatements {
 }
 
 /** Reads an envelope; undefined when the store has none. */
-async function readEnvelope(store: BlobStore, digest: Digest): Promise<Result<Uint8Array> | undefined> {
+async function readEnvelope(store: ImportStore, digest: Digest): Promise<Result<Uint8Array> | undefined> {
   try {
     return { ok: true, value: await store.readVerified(digest, ENVELOPE_BYTES) };
   } catch (error) {
@@ -48,7 +49,7 @@ async function readEnvelope(store: BlobStore, digest: Digest): Promise<Result<Ui
  * the receiver's to judge). A job id that names no bundle of ours ends here. Throws OperationalError when the store fails.
  */
 export async function readStatements(
-  store: BlobStore,
+  store: ImportStore,
   trust: Trust,
   bundle: Digest,
 ): Promise<Result<Statements, RefusedStatements>> {
