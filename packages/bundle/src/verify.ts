@@ -39,6 +39,8 @@ export interface VerifiedTransport {
 export interface VerifiedRelease {
   readonly [verified]: 'release';
   readonly digest: Digest;
+  /** Of what was signed. One statement has many envelopes: who has no key can write its JSON otherwise, or add a signature of nobody. */
+  readonly content: Digest;
   readonly envelope: Uint8Array;
   readonly statement: ReleaseStatement;
   /** Different release keys that signed. */
@@ -172,7 +174,8 @@ export function verifyRelease(
   if (!allowed.ok) return allowed;
   const fresh = checkVersions(statement.value, context);
   if (!fresh.ok) return fresh;
-  const made = { digest, envelope: bytes, statement: statement.value, signers: approved.value };
+  const content = digestOf(envelope.value.payload, context.sha256);
+  const made = { digest, content, envelope: bytes, statement: statement.value, signers: approved.value };
   return ok(made as unknown as VerifiedRelease);
 }
 

@@ -29,4 +29,7 @@ export const RECEIVER_MIGRATIONS: readonly Migration[] = [
   `${SETTINGS_SCHEMA} ${TRUST_SCHEMA} ${SIGNATURES_SCHEMA} ${WITHDRAWN_SCHEMA}`,
   `${CHECKPOINTS_SCHEMA} ${KEEPING_SCHEMA}`,
   ARCHIVE_SCHEMA,
+  // Digests of release statements; of what was published before this only the envelopes are known.
+  `CREATE TABLE contents (bundle TEXT PRIMARY KEY REFERENCES bundles (id), content TEXT NOT NULL) STRICT;
+  CREATE INDEX content_bundle ON contents (content);`,
 ];

@@ -126,7 +126,7 @@ export class ReceiverLedger {
     id: Digest,
     name: string,
     versions: readonly { readonly type: string; readonly target: string; readonly version: number }[],
-    body: Readonly<Record<string, unknown>> & { readonly signers?: readonly string[] },
+    body: Readonly<Record<string, unknown>> & { readonly signers?: readonly string[]; readonly content?: Digest },
   ): void {
     transaction(this.#database, () => {
       const bundle = this.bundle(id);
@@ -145,6 +145,8 @@ export class ReceiverLedger {
       }
       this.#database.prepare('INSERT OR IGNORE INTO outbox (bundle, queued) VALUES (?, 0)').run(id);
       this.signatures.note(id, 'release', body.signers ?? []);
+      if (body.content !== undefined)
+        this.#database.prepare('INSERT OR REPLACE INTO contents (bundle, content) VALUES (?, ?)').run(id, body.content);
       this.#events.append('published', id, body);
     });
   }
@@ -156,14 +158,19 @@ export class ReceiverLedger {
     return (row as { version: number } | undefined)?.version;
   }
 
-  /** The bundle by which a channel let a release in: published, and not found wanting by the importer. */
-  publishedAs(channel: string, release: Digest): Digest | undefined {
+  /**
+   * The bundle by which a channel let a release in: published, and not found wanting by the importer. By its envelope, or by the statement in it, which has
+   * many envelopes.
+   */
+  publishedAs(channel: string, release: Digest, content?: Digest): Digest | undefined {
     const row = this.#database
       .prepare(
-        `SELECT id FROM bundles WHERE channel = ? AND release = ? AND state IN ('published', 'queued', 'imported')
+        `SELECT number, id FROM bundles WHERE channel = :channel AND release = :release AND state IN ('published', 'queued', 'imported')
+         UNION SELECT number, id FROM contents CROSS JOIN bundles ON id = bundle
+         WHERE content = :content AND channel = :channel AND state IN ('published', 'queued', 'imported')
          ORDER BY number LIMIT 1`,
       )
-      .get(channel, release);
+      .get({ channel, release, content: content ?? '' });
     return (row as { id: Digest } | undefined)?.id;
   }
 

@@ -325,7 +325,7 @@ export class ReceiverPipeline {
     const store = bundle.checked ?? this.#parts.store;
     if (release === undefined || !this.#open.has(transport.id)) return;
     const { channel, sequence, objects } = transport.statement;
-    const before = ledger.publishedAs(channel, release.digest);
+    const before = ledger.publishedAs(channel, release.digest, release.content);
     if (before !== undefined && !(canary?.channel === channel && canary.release === release.digest)) {
       const detail = `the release was published by bundle ${before}, and would undo what came since`;
       await this.#refuseBundle(transport, { code: 'release-repeated', detail });
@@ -372,6 +372,7 @@ export class ReceiverPipeline {
     const { signers } = release;
     ledger.publish(id, release.name, versionsOf(release), {
       release: release.digest,
+      content: release.content,
       signers,
       blobs,
       gates,

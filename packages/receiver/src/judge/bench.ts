@@ -81,10 +81,11 @@ function judgeAny(envelope: Uint8Array, context: VerifyContext): Judgement {
 function judgeRelease(envelope: Uint8Array, transport: VerifiedTransport, context: VerifyContext): Judgement {
   const verified = verifyRelease(envelope, transport, { ...context, versionOf: () => undefined });
   if (!verified.ok) return { type: 'refused', refusal: verified.error };
-  const { digest, signers, statement } = verified.value;
+  const { digest, content, signers, statement } = verified.value;
   const { name, artifacts } = statement;
   const release: JudgedRelease = {
     digest,
+    content,
     envelope,
     signers,
     name,

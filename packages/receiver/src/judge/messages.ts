@@ -46,6 +46,8 @@ export interface PlainArtifacts {
 /** What of a release is needed beyond its judgement. A hundred thousand files cross as four pieces of memory. */
 export interface JudgedRelease {
   readonly digest: Digest;
+  /** Of the statement in the envelope. */
+  readonly content: Digest;
   readonly envelope: Uint8Array;
   readonly signers: readonly string[];
   readonly name: string;
