@@ -1,5 +1,5 @@
-import type { Fdt, FdtFile } from '@sluice/alc';
-import { ArenaCodec } from '@sluice/fec';
+import { BLOCKS_MAX, type Fdt, type FdtFile } from '@sluice/alc';
+import { ArenaCodec, partition } from '@sluice/fec';
 import type { DatagramCode, LinkKey, Verdict } from '@sluice/ports';
 import type { Arena } from '@sluice/wasm';
 import type { BlockCache } from './cache.ts';
@@ -26,6 +26,8 @@ export class Placement {
   readonly #recover: (block: GatheringBlock) => void;
   /** By channel and spool key: symbols of any session and pass fill the same holes. */
   readonly #objects = new Map<string, ReceivingObject>();
+  /** By channel: source blocks of its objects. Each costs a byte and more from the moment that an FDT Instance declares it. */
+  readonly #blocks = new Map<string, number>();
 
   /** @param cache what the kernel looks up by itself; without one blocks are recovered by the codec of `parts` */
   constructor(
@@ -55,6 +57,7 @@ export class Placement {
     if (object.whole) this.#parts.onEvent({ type: 'margin', info: object.info, ...object.margin });
     object.clear();
     this.#objects.delete(`${channel}/${key}`);
+    this.#blocks.set(channel, (this.#blocks.get(channel) ?? 0) - object.partition.blocks);
     return object;
   }
 
@@ -139,6 +142,9 @@ export class Placement {
     if (known !== undefined) return { type: 'object', object: known };
     if (info.size > this.#limits.objectBytes) return 'object-too-large';
     if (this.#objects.size >= this.#limits.objects) return 'object-limit';
+    const followed =
+      (this.#blocks.get(info.channel) ?? 0) + partition(info.size, info.symbolBytes, info.maxBlock).blocks;
+    if (followed > BLOCKS_MAX) return 'object-limit';
     const opened = this.#parts.spool.open(info);
     if (opened === 'complete') return { type: 'complete', info };
     if (typeof opened === 'string') return opened;
@@ -152,6 +158,7 @@ export class Placement {
       recover: this.#recover,
     });
     this.#objects.set(name, object);
+    this.#blocks.set(info.channel, followed);
     const { blocks } = object.partition;
     this.#parts.onEvent({ type: 'object', info, blocks, stored: object.storedBlocks });
     if (object.whole) this.#parts.onEvent({ type: 'object-whole', info, blocks });
