@@ -353,7 +353,10 @@ export class ReceiveMachine {
   #replaceLive(tsi: number, now: number): void {
     this.#highest = tsi;
     for (const session of this.#sessions.values()) {
-      if (tsiClass(session.tsi) === 'live' && session.closesAt === Infinity) session.closesAt = now + LINGER_NS;
+      if (tsiClass(session.tsi) !== 'live') continue;
+      if (session.closesAt === Infinity) session.closesAt = now + LINGER_NS;
+      // The previous one stays, not all that somebody with a key began within these seconds.
+      else this.#close(session);
     }
   }
 
