@@ -192,6 +192,14 @@ export class Anchors {
     const contexts = this.#contexts(policy.value);
     if (!contexts.ok) return contexts;
     const names = policy.value.channels.map(({ name }) => name);
+    // Without a policy the configuration counts, and with it the keys that the policy before had replaced.
+    const left = before === undefined ? [] : policyOf(before.envelope).channels.map(({ name }) => name);
+    const back = left.find((name) => this.#base.has(name) && !names.includes(name));
+    if (back !== undefined)
+      return no(
+        'policy-rollback',
+        `the policy taken before names channel ${back}, and this one does not: its keys of before would come back`,
+      );
     const channels = names.filter((name) => this.#base.has(name));
     if (channels.length === 0) return no('policy-foreign', 'the policy names no channel that is configured here');
     const how = signed ? 'root-and-persons' : 'out-of-band';
