@@ -159,15 +159,15 @@ export class ReceiverLedger {
   }
 
   /**
-   * The bundle by which a channel let a release in: published, and not found wanting by the importer. By its envelope, or by the statement in it, which has
-   * many envelopes.
+   * The bundle by which a release was let in: published, and not found wanting by the importer. By its envelope in this channel, or by the statement in it,
+   * which has many envelopes, in any: it names no channel, and the sender has the transport keys of all.
    */
   publishedAs(channel: string, release: Digest, content?: Digest): Digest | undefined {
     const row = this.#database
       .prepare(
         `SELECT number, id FROM bundles WHERE channel = :channel AND release = :release AND state IN ('published', 'queued', 'imported')
          UNION SELECT number, id FROM contents CROSS JOIN bundles ON id = bundle
-         WHERE content = :content AND channel = :channel AND state IN ('published', 'queued', 'imported')
+         WHERE content = :content AND state IN ('published', 'queued', 'imported')
          ORDER BY number LIMIT 1`,
       )
       .get({ channel, release, content: content ?? '' });
