@@ -116,11 +116,14 @@ export function verifyHistory(bytes: Uint8Array, context: VerifyContext): Result
 export interface ChainState {
   /** The bundle that took a sequence number, if it is known. */
   takenBy(sequence: number): Digest | undefined;
+  /** The bundle of a number by the word of the one after it, if that has come. */
+  namedBy?(sequence: number): Digest | undefined;
 }
 
 /**
  * B-8: `seen` when this very bundle has its place already. Refuses `sequence-repeated` and `chain-mismatch`; a gap before
- * it is no refusal.
+ * it is no refusal. Where the one after it has come, a number is for the bundle that it names alone: a key that counts no more for what is sent now could
+ * take a number that was left out.
  */
 export function checkChain({ id, statement }: VerifiedTransport, chain: ChainState): Result<'new' | 'seen'> {
   const taken = chain.takenBy(statement.sequence);
@@ -136,6 +139,13 @@ export function checkChain({ id, statement }: VerifiedTransport, chain: ChainSta
     return refuse(
       'chain-mismatch',
       `the statement names ${String(statement.previous)} as the one before, the ledger ${before}`,
+    );
+  }
+  const named = chain.namedBy?.(statement.sequence);
+  if (named !== undefined && named !== id) {
+    return refuse(
+      'chain-mismatch',
+      `the statement after it names ${named} as number ${String(statement.sequence)}, and this one is ${id}`,
     );
   }
   return ok('new');

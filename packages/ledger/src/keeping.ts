@@ -116,6 +116,14 @@ export class Keeping {
     return second !== undefined && second.sequence > first.sequence ? second : first;
   }
 
+  /** The bundle of a number by the word of the one after it, if that came. */
+  namedBy(channel: string, sequence: number): Digest | undefined {
+    const row = this.#database
+      .prepare('SELECT bundle FROM previous WHERE channel = ? AND sequence = ?')
+      .get(channel, sequence);
+    return (row as { bundle: Digest } | undefined)?.bundle;
+  }
+
   /** Number of the first entry that is about a bundle which is not over; Infinity when there is none. */
   neededFrom(): number {
     const query = `SELECT min(seq) AS seq FROM bundles CROSS JOIN events ON subject = id

@@ -32,4 +32,5 @@ export const RECEIVER_MIGRATIONS: readonly Migration[] = [
   // Digests of release statements; of what was published before this only the envelopes are known.
   `CREATE TABLE contents (bundle TEXT PRIMARY KEY REFERENCES bundles (id), content TEXT NOT NULL) STRICT;
   CREATE INDEX content_bundle ON contents (content);`,
+  `CREATE TABLE previous (channel TEXT NOT NULL, sequence INTEGER NOT NULL, bundle TEXT NOT NULL, PRIMARY KEY (channel, sequence)) STRICT;`,
 ];

@@ -93,8 +93,12 @@ export class ReceiverLedger {
   received(
     {
       seconds,
+      previous,
       ...bundle
-    }: Pick<BundleRecord, 'id' | 'channel' | 'sequence' | 'release' | 'bytes'> & { seconds?: number },
+    }: Pick<BundleRecord, 'id' | 'channel' | 'sequence' | 'release' | 'bytes'> & {
+      seconds?: number;
+      previous?: Digest | null;
+    },
     signer?: string,
   ): void {
     transaction(this.#database, () => {
@@ -103,6 +107,10 @@ export class ReceiverLedger {
         .run(bundle.id, bundle.channel);
       this.#insert({ ...bundle, name: '', state: 'receiving', code: '', detail: '' });
       const { channel, sequence, release } = bundle;
+      if (previous !== undefined && previous !== null)
+        this.#database
+          .prepare('INSERT OR REPLACE INTO previous (channel, sequence, bundle) VALUES (?, ?, ?)')
+          .run(channel, sequence - 1, previous);
       this.signatures.note(bundle.id, 'transport', signer === undefined ? [] : [signer]);
       this.#events.append('received', bundle.id, { channel, sequence, release, seconds, ...(signer && { signer }) });
     });

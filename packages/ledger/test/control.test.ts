@@ -72,7 +72,7 @@ describe('a revoked key', () => {
     // A ledger of the version before.
     tamper(
       path,
-      'DROP TABLE signatures; DROP TABLE settings; DROP TABLE revoked; DROP TABLE policy; DROP TABLE withdrawn; DROP TABLE checkpoints; DROP TABLE dropped; DROP TABLE behind; DROP TABLE archive;',
+      'DROP TABLE signatures; DROP TABLE settings; DROP TABLE revoked; DROP TABLE policy; DROP TABLE withdrawn; DROP TABLE checkpoints; DROP TABLE dropped; DROP TABLE behind; DROP TABLE archive; DROP TABLE contents; DROP TABLE previous;',
     );
     tamper(path, 'PRAGMA user_version = 4');
     const again = new ReceiverLedger(path);

@@ -52,7 +52,7 @@ describe('a ledger file', () => {
       'policy',
       'signatures',
       'withdrawn',
-      ...['checkpoints', 'dropped', 'behind', 'heads', 'unconfirmed', 'archive', 'contents'],
+      ...['checkpoints', 'dropped', 'behind', 'heads', 'unconfirmed', 'archive', 'contents', 'previous'],
     ];
     const dropped = [
       ...later.map((name) => `INDEX IF EXISTS ${name}`),

@@ -1,5 +1,5 @@
 import { LASTING_MS, type Logger, rateLimited } from '@sluice/base';
-import { checkVersions } from '@sluice/bundle';
+import { type ChainState, checkVersions } from '@sluice/bundle';
 import type { ReceiverLedger } from '@sluice/ledger';
 import { type BlobStore, type Digest, ok, type ReceiverToLink, type Refusal, type Result } from '@sluice/ports';
 import type { Gate } from './gates.ts';
@@ -35,6 +35,12 @@ export interface PipelineParts {
   /** A bundle is in the outbox. */
   readonly onPublished: (bundle: Digest) => void;
 }
+
+/** What the ledger knows of the numbers of a channel. */
+export const chainOf = (ledger: ReceiverLedger, channel: string): ChainState => ({
+  takenBy: (sequence) => ledger.takenBy(channel, sequence),
+  namedBy: (sequence) => ledger.keeping.namedBy(channel, sequence),
+});
 
 /** Whose signatures a bundle has. */
 export interface Signed {

@@ -8,7 +8,7 @@ import { lookInStore, type OpenBundle, OpenBundles, type UnderWay, underWay } fr
 import { storeBundle } from './publish.ts';
 import { Room } from './room.ts';
 import { SpoolSide } from './spool-side.ts';
-import { Attempts, type PipelineParts, quarantined, RETRY_MS, stillHolds } from './pipeline-parts.ts';
+import { Attempts, chainOf, type PipelineParts, quarantined, RETRY_MS, stillHolds } from './pipeline-parts.ts';
 import { liesInSpool } from './spooled.ts';
 import { STATEMENT_TYPE, versionsOf } from './statements.ts';
 import { Turns } from './turns.ts';
@@ -187,14 +187,15 @@ export class ReceiverPipeline {
     const { ledger, logger } = this.#parts;
     const { id, statement } = transport;
     const { channel, sequence, bytes, seconds } = statement;
-    const chain = checkChain(transport, { takenBy: (number) => ledger.takenBy(channel, number) });
+    const chain = checkChain(transport, chainOf(ledger, channel));
     if (!chain.ok) {
       await quarantined(this.#parts, { id, channel }, chain.error, [object]);
       this.#spool.close(transport);
       return;
     }
     if (chain.value === 'new') {
-      ledger.received({ id, channel, sequence, release: statement.release.digest, bytes, seconds }, transport.signer);
+      const { previous, release } = statement;
+      ledger.received({ id, channel, sequence, previous, release: release.digest, bytes, seconds }, transport.signer);
       logger.info(
         { bundle: id, channel, sequence, bytes, objects: statement.objects.length },
         'transport statement holds',

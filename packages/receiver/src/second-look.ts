@@ -5,7 +5,7 @@ import { type Asker, type ControlResult, no } from '@sluice/policy';
 import { type Digest, isDigest, jsonText, ok } from '@sluice/ports';
 import type { Judge } from './judge/judge.ts';
 import type { JudgedRelease } from './judge/messages.ts';
-import { RETRY_MS } from './pipeline-parts.ts';
+import { chainOf, RETRY_MS } from './pipeline-parts.ts';
 import type { ReceiverPipeline } from './pipeline.ts';
 import type { Quarantine } from './quarantine.ts';
 
@@ -68,10 +68,10 @@ export class SecondLook {
       return judged;
     }
     const { transport, release } = judged.value;
-    const { channel, sequence, release: named, bytes } = transport.statement;
+    const { channel, sequence, previous, release: named, bytes } = transport.statement;
     ledger.refusals.reopen(id, asker);
     if (ledger.bundle(id) === undefined)
-      ledger.received({ id, channel, sequence, release: named.digest, bytes }, transport.signer);
+      ledger.received({ id, channel, sequence, previous, release: named.digest, bytes }, transport.signer);
     logger.warn({ bundle: id, channel, sequence, ...asker }, 'judged anew: under way again');
     await this.#reopen(transport, release);
     return ok({ ...view, code: '', detail: '', sequence, state: ledger.bundle(id)?.state ?? 'receiving' });
@@ -118,7 +118,7 @@ export class SecondLook {
     if (first.type !== 'transport')
       return no('quarantine-unknown', `what is kept of ${id} is damaged, or no transport statement`);
     const { transport } = first;
-    const chain = checkChain(transport, { takenBy: (sequence) => ledger.takenBy(channel, sequence) });
+    const chain = checkChain(transport, chainOf(ledger, channel));
     if (!chain.ok) return chain;
     const named = kept.get(transport.statement.release.digest);
     // One that did not come yet is judged when it does.
