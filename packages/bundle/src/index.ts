@@ -105,7 +105,15 @@ export {
 } from './log-record.ts';
 export { encodeReceipt, parseReceipt, type Receipt } from './receipt.ts';
 export { checkApproval, countingSigner, rolesOf, standingOf } from './approval.ts';
-export { type ChannelPolicy, checkPolicy, type KeyWindow, matchesGlob, policyFault, type Role } from './policy.ts';
+export {
+  type ChannelPolicy,
+  checkPolicy,
+  type KeyWindow,
+  matchesGlob,
+  policiesFault,
+  policyFault,
+  type Role,
+} from './policy.ts';
 export {
   encodePolicy,
   parsePolicy,

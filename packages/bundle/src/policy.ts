@@ -59,6 +59,22 @@ export function policyFault(policy: ChannelPolicy): string | undefined {
   return undefined;
 }
 
+/**
+ * What is wrong with policies that hold side by side, or undefined: the staging host has the transport keys of all channels, so what it could sign with
+ * approves nothing in any.
+ */
+export function policiesFault(policies: readonly ChannelPolicy[]): string | undefined {
+  const transport = new Map(
+    policies.flatMap(({ channel, transportKeys }) => transportKeys.map((key) => [key, channel])),
+  );
+  for (const { channel, releaseKeys, roles = [] } of policies) {
+    const both = [...releaseKeys, ...roles.flatMap(({ keys }) => keys)].find((key) => transport.has(key));
+    if (both !== undefined)
+      return `key ${both} is a transport key of channel ${transport.get(both) ?? ''} and cannot approve in channel ${channel}`;
+  }
+  return undefined;
+}
+
 function rolesFault({
   channel,
   transportKeys,

@@ -5,6 +5,7 @@ import {
   parseEnvelope,
   parsePolicy,
   POLICY_BYTES,
+  policiesFault,
   policyFault,
   preAuthEncoding,
   type TrustPolicy,
@@ -200,6 +201,9 @@ export class Anchors {
         'policy-rollback',
         `the policy taken before names channel ${back}, and this one does not: its keys of before would come back`,
       );
+    const all = [...this.#base].map(([name, base]) => (contexts.value.get(name) ?? base).policy);
+    const fault = policiesFault(all);
+    if (fault !== undefined) return no('statement-malformed', fault);
     const channels = names.filter((name) => this.#base.has(name));
     if (channels.length === 0) return no('policy-foreign', 'the policy names no channel that is configured here');
     const how = signed ? 'root-and-persons' : 'out-of-band';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { hostname } from 'node:os';
 import { readKeyFile } from '@sluice/base';
-import { type ChannelPolicy, policyFault, type VerifyContext } from '@sluice/bundle';
+import { type ChannelPolicy, policiesFault, policyFault, type VerifyContext } from '@sluice/bundle';
 import { type BlobStore, OperationalError } from '@sluice/ports';
 import { openFsStore, openS3Store, readFsStore } from '@sluice/store';
 import { loadVerifier, type PublicKey, sha256 } from '@sluice/trust';
@@ -51,10 +51,14 @@ export function openChannels(channels: readonly ChannelPolicyConfig[]): Readonly
       versioned: channel.versioned,
     };
     const fault = contexts.has(channel.name) ? `channel ${channel.name} is there twice` : policyFault(policy);
-    if (fault !== undefined)
-      throw new OperationalError('policy-fault', `${fault}; mend the channel's section`, { retryable: false });
+    if (fault !== undefined) throw faulty(fault);
     const verifiers = new Map([...transport, ...release].map((verifier) => [verifier.keyid, verifier] as const));
     contexts.set(channel.name, { policy, verifiers, sha256 });
   }
+  const fault = policiesFault([...contexts.values()].map(({ policy }) => policy));
+  if (fault !== undefined) throw faulty(fault);
   return contexts;
 }
+
+const faulty = (fault: string): OperationalError =>
+  new OperationalError('policy-fault', `${fault}; mend the channel's section`, { retryable: false });

@@ -15,7 +15,12 @@ function scratch(): string {
   return directory;
 }
 
-const pairs = { transport: makeKeyPair('Ed25519'), a: makeKeyPair('ECDSA-P256'), b: makeKeyPair('ECDSA-P384') };
+const pairs = {
+  transport: makeKeyPair('Ed25519'),
+  lab: makeKeyPair('ECDSA-P256'),
+  a: makeKeyPair('ECDSA-P256'),
+  b: makeKeyPair('ECDSA-P384'),
+};
 type Name = keyof typeof pairs;
 
 /** A directory with the public keys, and a channel's section that is good. */
@@ -107,7 +112,7 @@ describe('the policy of a channel', () => {
     const lab = {
       ...section,
       name: 'lab',
-      transportKeyFiles: keyFiles('a'),
+      transportKeyFiles: keyFiles('lab'),
       releaseKeyFiles: [],
       releaseSignatures: 0,
     };
@@ -132,10 +137,10 @@ describe('the policy of a channel', () => {
       return result.ok ? 'ok' : result.error.code;
     };
     expect(verdict('prod', 'prod', 'transport')).toBe('ok');
-    expect(verdict('lab', 'lab', 'a')).toBe('ok');
+    expect(verdict('lab', 'lab', 'lab')).toBe('ok');
     expect(verdict('lab', 'lab', 'transport')).toBe('signer-unknown');
-    expect(verdict('prod', 'prod', 'a')).toBe('signer-unknown');
-    expect(verdict('lab', 'prod', 'a')).toBe('channel-mismatch');
+    expect(verdict('prod', 'prod', 'lab')).toBe('signer-unknown');
+    expect(verdict('lab', 'prod', 'lab')).toBe('channel-mismatch');
   });
 });
 
