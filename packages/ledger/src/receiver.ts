@@ -151,10 +151,10 @@ export class ReceiverLedger {
           )
           .run(bundle.channel, type, target, version);
       }
-      this.#database.prepare('INSERT OR IGNORE INTO outbox (bundle, queued) VALUES (?, 0)').run(id);
-      this.signatures.note(id, 'release', body.signers ?? []);
       if (body.content !== undefined)
         this.#database.prepare('INSERT OR REPLACE INTO contents (bundle, content) VALUES (?, ?)').run(id, body.content);
+      this.#database.prepare('INSERT OR IGNORE INTO outbox (bundle, queued) VALUES (?, 0)').run(id);
+      this.signatures.note(id, 'release', body.signers ?? []);
       this.#events.append('published', id, body);
     });
   }
