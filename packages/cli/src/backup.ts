@@ -1,7 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { backup as copyDatabase, DatabaseSync } from 'node:sqlite';
-import { loadConfig } from '@sluice/base';
 import { loadSigner } from '@sluice/trust';
 import { parseArguments, required, UsageError } from './arguments.ts';
 import {
@@ -15,6 +14,7 @@ import {
   syncPath,
   taken,
 } from './backup-files.ts';
+import { keysDirectory, loadAsDaemon } from './credentials.ts';
 import { say } from './say.ts';
 import { optionsOf } from './table.ts';
 
@@ -38,20 +38,20 @@ export async function sideConfig(side: string | undefined, file: string, linkFil
   switch (BACKUP_SIDES.find((known) => known === side)) {
     case 'sender': {
       const { senderConfig } = await import('@sluice/sender');
-      const { stateDirectory, channels, ledger } = loadConfig(file, senderConfig);
+      const { stateDirectory, channels, ledger } = loadAsDaemon(file, 'sender', senderConfig);
       const checkpointKey = ledger.checkpointKeyFile?.text();
       return { side: 'sender', file, stateDirectory, channels: namesOf(channels), checkpointKey, link: undefined };
     }
     case 'receiver': {
       const { receiverConfig } = await import('@sluice/receiver');
-      const { stateDirectory, channels, ledger, link } = loadConfig(file, receiverConfig);
+      const { stateDirectory, channels, ledger, link } = loadAsDaemon(file, 'receiver', receiverConfig);
       const checkpointKey = ledger.checkpointKeyFile?.text();
       const own = await linkOf(linkFile ?? link?.config);
       return { side: 'receiver', file, stateDirectory, channels: namesOf(channels), checkpointKey, link: own };
     }
     case 'importer': {
       const { importerConfig } = await import('@sluice/importer');
-      const { stateDirectory, channels, ledger } = loadConfig(file, importerConfig);
+      const { stateDirectory, channels, ledger } = loadAsDaemon(file, 'importer', importerConfig);
       const checkpointKey = ledger.checkpointKeyFile?.text();
       return { side: 'importer', file, stateDirectory, channels: namesOf(channels), checkpointKey, link: undefined };
     }
@@ -63,7 +63,7 @@ export async function sideConfig(side: string | undefined, file: string, linkFil
 async function linkOf(file: string | undefined): Promise<SideConfig['link']> {
   if (file === undefined) return undefined;
   const { linkConfig } = await import('@sluice/link');
-  return { file, stateDirectory: loadConfig(file, linkConfig).stateDirectory };
+  return { file, stateDirectory: loadAsDaemon(file, 'link', linkConfig).stateDirectory };
 }
 
 /** `sluice backup SIDE --config FILE [--link FILE] [--with-keys] DIR`: while the daemon runs. */
@@ -120,27 +120,39 @@ async function ledgerCopy(ledger: string, directory: string): Promise<BackupFile
 }
 
 /** Configuration, public keys, link's session; keys and passwords only when they are asked for. */
-function copies({ file, link }: SideConfig, directory: string, withKeys: boolean): BackupFile[] {
-  const named = [file, ...(link === undefined ? [] : [link.file])].flatMap((each) => [
-    { kind: 'config' as const, from: each },
-    ...filesNamedIn(each),
+function copies({ side, file, link }: SideConfig, directory: string, withKeys: boolean): BackupFile[] {
+  const configs = [
+    { daemon: side as string, file },
+    ...(link === undefined ? [] : [{ daemon: 'link', file: link.file }]),
+  ];
+  const named = configs.flatMap((each) => [
+    { kind: 'config' as const, from: each.file },
+    ...filesNamedIn(each.file, each.daemon),
   ]);
+  const lacking = withKeys ? named.find(({ from }) => !existsSync(from)) : undefined;
+  if (lacking !== undefined)
+    throw refused(`there is no ${lacking.from}, which the configuration names: the backup would not be whole`);
   const session = link === undefined ? [] : [{ kind: 'session' as const, from: join(link.stateDirectory, SESSION) }];
   const wanted = [...named, ...session].filter(({ kind, from }) => (withKeys || kind !== 'key') && existsSync(from));
   const unique = new Map(wanted.map((each) => [each.from, each]));
   return [...unique.values()].map(({ kind, from }, i) => taken(directory, from, kind, i));
 }
 
-/** Files that a configuration names: by the ends of its keys, secrets and public ones. */
-function filesNamedIn(file: string): { readonly kind: BackupKind; readonly from: string }[] {
+const CREDENTIAL = '${CREDENTIALS_DIRECTORY}/key_';
+
+/** Files that a configuration names: by the ends of its keys, secrets and public ones. Those that systemd hands over are taken from where it has them. */
+function filesNamedIn(file: string, daemon: string): { readonly kind: BackupKind; readonly from: string }[] {
   const found: { kind: BackupKind; from: string }[] = [];
   const walk = (value: unknown, key: string): void => {
     if (Array.isArray(value)) for (const item of value) walk(item, key);
     else if (typeof value === 'object' && value !== null)
       for (const [name, item] of Object.entries(value)) walk(item, name);
-    else if (typeof value === 'string' && /Files?$/.test(key) && !value.includes('$')) {
+    else if (typeof value === 'string' && /Files?$/.test(key)) {
       const isPublic = /KeyFiles$|^caFile$|^certFile$|^clientCaFile$/.test(key);
-      found.push({ kind: isPublic ? 'trust' : 'key', from: resolve(file, '..', value) });
+      const from = value.startsWith(CREDENTIAL)
+        ? resolve(keysDirectory(file, daemon), value.slice(CREDENTIAL.length))
+        : resolve(file, '..', value);
+      found.push({ kind: isPublic ? 'trust' : 'key', from });
     }
   };
   walk(JSON.parse(readFileSync(file, 'utf8')), '');

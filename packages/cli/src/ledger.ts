@@ -1,11 +1,12 @@
 import { createPublicKey } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { EXIT, loadConfig, type Secret } from '@sluice/base';
+import { EXIT, type Secret } from '@sluice/base';
 import type { LedgerReport } from '@sluice/ledger';
 import type { StoreReport } from '@sluice/receiver';
 import { loadVerifier, type PublicKey } from '@sluice/trust';
 import { parseArguments, required, UsageError } from './arguments.ts';
+import { loadAsDaemon } from './credentials.ts';
 import { say, sayJson } from './say.ts';
 import { optionsOf } from './table.ts';
 
@@ -25,21 +26,21 @@ async function placeOf(daemon: string | undefined, file: string): Promise<Ledger
   switch (daemon) {
     case 'sender': {
       const { senderConfig, auditStaging } = await import('@sluice/sender');
-      const { stateDirectory, ledger } = loadConfig(file, senderConfig);
+      const { stateDirectory, ledger } = loadAsDaemon(file, 'sender', senderConfig);
       const path = join(stateDirectory, 'ledger.sqlite');
       const audit = (deep: boolean): Promise<StoreReport> => auditStaging(path, join(stateDirectory, 'store'), deep);
       return { ledger: path, checkpointKeyFile: ledger.checkpointKeyFile, audit };
     }
     case 'receiver': {
       const { receiverConfig, auditReceiver } = await import('@sluice/receiver');
-      const config = loadConfig(file, receiverConfig);
+      const config = loadAsDaemon(file, 'receiver', receiverConfig);
       const path = join(config.stateDirectory, 'ledger.sqlite');
       const audit = (deep: boolean): Promise<StoreReport> => auditReceiver(path, config, deep);
       return { ledger: path, checkpointKeyFile: config.ledger.checkpointKeyFile, audit };
     }
     case 'importer': {
       const { importerConfig } = await import('@sluice/importer');
-      const { stateDirectory, ledger } = loadConfig(file, importerConfig);
+      const { stateDirectory, ledger } = loadAsDaemon(file, 'importer', importerConfig);
       const path = join(stateDirectory, 'ledger.sqlite');
       return { ledger: path, checkpointKeyFile: ledger.checkpointKeyFile, audit: undefined };
     }
