@@ -39,12 +39,9 @@ export async function restore(args: readonly string[]): Promise<number> {
       throw refused(`${there} is there: stop the ${side}, move its state directory away, and make it anew`);
   }
   const above = sessionAbove(manifest, values['session-above']);
+  // Before the ledger: once that is there, nothing is restored any more.
+  restoreSession(config, directory, manifest);
   await restoreLedger({ config, directory, manifest, sha256, above });
-  const session = manifest.files.find(({ kind }) => kind === 'session');
-  if (session !== undefined && config.link !== undefined) {
-    mkdirSync(config.link.stateDirectory, { recursive: true, mode: 0o700 });
-    putBack(directory, { ...session, from: join(config.link.stateDirectory, 'highest-live-tsi') });
-  }
   for (const { from } of written) say(`written      ${from}`);
   for (const each of put)
     if (differs(directory, each)) say(`left alone   ${each.from}, which is another than in the backup`);
@@ -83,6 +80,15 @@ function sessionAbove({ side, created }: Manifest, given: string | undefined): n
   throw refused(
     'the clock is behind that of the backup, so nobody can tell which sessions came since: set it right, or name the session of the receiver (link.session in its /v1/status) with --session-above',
   );
+}
+
+/** The highest session of link, without which it believes datagrams that somebody plays again. */
+function restoreSession({ link }: SideConfig, directory: string, { files }: Manifest): void {
+  const session = files.find(({ kind }) => kind === 'session');
+  if (session === undefined) return;
+  if (link === undefined) throw refused("link's highest session is in this backup: name its configuration with --link");
+  mkdirSync(link.stateDirectory, { recursive: true, mode: 0o700 });
+  putBack(directory, { ...session, from: join(link.stateDirectory, 'highest-live-tsi') });
 }
 
 interface Restoring {
