@@ -74,13 +74,15 @@ export class IndexWriter {
   readonly #path: string;
   readonly #signer: Signer;
   #head: Digest | null;
+  /** Up to the end of the last whole line. */
+  #bytes: number;
 
-  /** What a crash left of a line goes. */
   constructor(directory: string, signer: Signer, index: ReadIndex) {
     this.#path = join(directory, INDEX_NAME);
     this.#signer = signer;
     this.#head = index.head;
-    if (existsSync(this.#path)) truncateSync(this.#path, index.bytes);
+    this.#bytes = index.bytes;
+    this.#cutOff();
   }
 
   get head(): Digest | null {
@@ -88,6 +90,7 @@ export class IndexWriter {
   }
 
   append(entry: LogEntry): void {
+    this.#cutOff();
     const envelope = signEnvelope(encodeLogRecord({ ...entry, previous: this.#head }), [this.#signer]);
     const file = openSync(this.#path, 'a', 0o640);
     try {
@@ -97,5 +100,11 @@ export class IndexWriter {
       closeSync(file);
     }
     this.#head = digestOf(envelope);
+    this.#bytes += envelope.length;
+  }
+
+  /** What a crash, or a disk that failed, left of a line goes. */
+  #cutOff(): void {
+    if (existsSync(this.#path)) truncateSync(this.#path, this.#bytes);
   }
 }

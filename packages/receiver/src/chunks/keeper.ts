@@ -75,6 +75,8 @@ export class ChunkKeeper {
   readonly #index: IndexWriter;
   /** Files in the index that are there, by number. */
   readonly #kept = new Map<number, ClosedLog>();
+  /** Files that went by the index, and may be there still. */
+  readonly #going = new Set<string>();
   #retained = false;
   #holds: readonly Hold[] = [];
   #failure: string | undefined;
@@ -100,6 +102,8 @@ export class ChunkKeeper {
         }
         await unlink(this.#path(name));
       }
+      for (const name of names) if (this.#going.has(name)) await rm(this.#path(name), { force: true });
+      this.#going.clear();
       await this.#retain();
       this.#failure = undefined;
     } catch (error) {
@@ -174,7 +178,9 @@ export class ChunkKeeper {
       this.#index.append({ action: 'removed', number, name, digest, reason: 'budget' });
       this.#kept.delete(number);
       this.#retained = true;
+      this.#going.add(name);
       await rm(this.#path(name), { force: true });
+      this.#going.delete(name);
       total -= bytes;
     }
   }
@@ -183,6 +189,7 @@ export class ChunkKeeper {
     if (record.action === 'closed') this.#kept.set(record.number, record);
     else {
       this.#kept.delete(record.number);
+      this.#going.add(record.name);
       this.#retained = true;
     }
   }
