@@ -3,12 +3,14 @@ import {
   type BigIntStats,
   closeSync,
   constants,
+  existsSync,
   fdatasync,
   fstatSync,
   fsync,
   lstatSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readSync,
   renameSync,
   rmSync,
@@ -26,6 +28,9 @@ const READ_BYTES = 1024 * 1024;
 const SYNCS = 8;
 /** Why a move is not possible where a copy is: another file system or mount, or a directory that we may not write to. */
 const UNMOVABLE = ['EXDEV', 'EACCES', 'EPERM'];
+
+/** What a file of an input is called in `tmp`, beside its digest: it is the only one there that is nowhere else. */
+const MOVED = '.moved';
 
 /** A file in `tmp` that is to get its name. */
 interface Written {
@@ -51,10 +56,22 @@ class FsStaging implements Staging {
     this.#blobs = join(root, 'blobs', 'sha256');
     this.#tmp = join(root, 'tmp', writer);
     try {
+      mkdirSync(this.#blobs, { recursive: true, mode: DIRECTORY_MODE });
+      this.#nameMoved();
       rmSync(this.#tmp, { recursive: true, force: true });
-      for (const path of [this.#blobs, this.#tmp]) mkdirSync(path, { recursive: true, mode: DIRECTORY_MODE });
+      mkdirSync(this.#tmp, { recursive: true, mode: DIRECTORY_MODE });
     } catch (error) {
       throw ioFault(error, `opening the staging store at ${root}`);
+    }
+  }
+
+  /** A process that ended between the two names of a file of an input left it here: its input has it no more. */
+  #nameMoved(): void {
+    const names = existsSync(this.#tmp) ? readdirSync(this.#tmp) : [];
+    for (const name of names.filter((each) => each.endsWith(MOVED))) {
+      const digest = `sha256:${name.slice(0, -MOVED.length)}`;
+      const path = join(this.#tmp, name);
+      if (isDigest(digest) && hashOfFile(path) === digest) renameSync(path, this.#path(digest));
     }
   }
 
@@ -81,7 +98,7 @@ class FsStaging implements Staging {
     try {
       const stats = lstatSync(path, { bigint: true, throwIfNoEntry: false });
       if (stats?.isFile() !== true || stats.size !== BigInt(size)) return false;
-      if (stats.mtimeNs < stats.ctimeNs || this.#hashOf(digest) === digest) return true;
+      if (stats.mtimeNs < stats.ctimeNs || hashOfFile(path) === digest) return true;
       rmSync(path);
       return false;
     } catch (error) {
@@ -90,17 +107,7 @@ class FsStaging implements Staging {
   }
 
   *read(digest: Digest): Generator<Uint8Array> {
-    const file = openSync(this.#path(digest), constants.O_RDONLY | constants.O_NOFOLLOW);
-    try {
-      for (;;) {
-        const buffer = new Uint8Array(READ_BYTES);
-        const got = readSync(file, buffer);
-        if (got === 0) return;
-        yield buffer.subarray(0, got);
-      }
-    } finally {
-      closeSync(file);
-    }
+    yield* piecesOf(this.#path(digest));
   }
 
   async add(bytes: Uint8Array): Promise<Digest> {
@@ -186,18 +193,20 @@ class FsStaging implements Staging {
 
   /** False where it cannot be moved. Judged once nobody else has a path to it. */
   #move({ file, stats }: Taken): boolean {
-    const temporary = join(this.#tmp, randomUUID());
+    const temporary = join(this.#tmp, `${hexOf(file.digest)}${MOVED}`);
     try {
       renameSync(file.place(), temporary);
     } catch (error) {
       if (UNMOVABLE.includes((error as NodeJS.ErrnoException).code ?? '')) return false;
       throw error;
     }
-    if (!isSame(lstatSync(temporary, { bigint: true }), stats)) {
+    try {
+      if (!isSame(lstatSync(temporary, { bigint: true }), stats)) throw mismatch(file.digest);
+      renameSync(temporary, this.#path(file.digest));
+    } catch (error) {
       renameSync(temporary, file.place());
-      throw mismatch(file.digest);
+      throw error;
     }
-    renameSync(temporary, this.#path(file.digest));
     return true;
   }
 
@@ -231,12 +240,6 @@ class FsStaging implements Staging {
     this.#syncs.push(synced);
   }
 
-  #hashOf(digest: Digest): Digest {
-    const sum = createHash('sha256');
-    for (const piece of this.read(digest)) sum.update(piece);
-    return `sha256:${sum.digest('hex')}`;
-  }
-
   #path(digest: Digest): string {
     if (!isDigest(digest)) throw new Error('not a digest');
     return join(this.#blobs, hexOf(digest));
@@ -245,6 +248,26 @@ class FsStaging implements Staging {
 
 const isSame = (a: BigIntStats, b: BigIntStats): boolean =>
   a.ino === b.ino && a.dev === b.dev && a.size === b.size && a.mtimeNs === b.mtimeNs && a.nlink === 1n;
+
+function* piecesOf(path: string): Generator<Uint8Array> {
+  const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  try {
+    for (;;) {
+      const buffer = new Uint8Array(READ_BYTES);
+      const got = readSync(file, buffer);
+      if (got === 0) return;
+      yield buffer.subarray(0, got);
+    }
+  } finally {
+    closeSync(file);
+  }
+}
+
+function hashOfFile(path: string): Digest {
+  const sum = createHash('sha256');
+  for (const piece of piecesOf(path)) sum.update(piece);
+  return `sha256:${sum.digest('hex')}`;
+}
 
 function writeAll(file: number, bytes: Uint8Array): void {
   for (let done = 0; done < bytes.length;) done += writeSync(file, bytes, done);
