@@ -30,15 +30,17 @@ export function openMachine(
   parts: Pick<SendParts, 'arena' | 'clock'> & { readonly accelerate?: TagAccelerator | undefined },
 ): SendMachine {
   const { accelerate, ...rest } = parts;
+  const source = new StagedObjects(options.storeRoot);
   return new SendMachine(
     options.tsi,
     options.keys.map((key) => makeLinkKey(key, accelerate)),
     sendSettings(options),
     {
       codec: createCodec(),
-      source: new StagedObjects(options.storeRoot),
+      source,
       wallSeconds: () => Math.floor(Date.now() / 1000),
       onEvent: (event) => {
+        if (event.type === 'pass-done' || event.type === 'pass-failed') source.close();
         tell(event.type === 'pass-failed' ? { ...event, reason: String(event.error) } : event);
       },
       ...rest,

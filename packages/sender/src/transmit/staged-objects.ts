@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Digest, hexOf } from '@sluice/ports';
 import type { ObjectSource } from '@sluice/transfer';
@@ -25,9 +25,19 @@ export class StagedObjects implements ObjectSource {
     }
   }
 
+  /** Between passes: what is open has its room, though it was removed. */
+  close(): void {
+    for (const file of this.#files.values()) closeSync(file);
+    this.#files.clear();
+  }
+
   #file(digest: Digest): number {
     const known = this.#files.get(digest);
-    if (known !== undefined) return known;
+    // Without a name: removed, since it was damaged, and there may be a good one.
+    if (known !== undefined && fstatSync(known).nlink === 0) {
+      this.#files.delete(digest);
+      closeSync(known);
+    } else if (known !== undefined) return known;
     for (const [oldest, file] of this.#files) {
       if (this.#files.size < OPEN_FILES) break;
       closeSync(file);
