@@ -103,8 +103,12 @@ export class Intake {
       this.#remove(submission);
       return ok(undefined);
     } catch (caught) {
-      const error = asOperational(caught);
-      if (!error.retryable) return this.#refuse(submission, { code: error.code, detail: error.message });
+      let error = asOperational(caught);
+      try {
+        if (!error.retryable) return await this.#refuse(submission, { code: error.code, detail: error.message });
+      } catch (again) {
+        error = asOperational(again);
+      }
       this.#waiting.push(submission);
       this.#events.failed(submission.name, error);
       if (rethrow) throw error;

@@ -89,15 +89,19 @@ export class WorkArea {
   }
 
   /** The partial input is whole now. */
-  async complete({ home, directory }: Submission): Promise<void> {
-    await rename(join(home, 'partial'), directory);
-    await syncDirectory(home);
+  async complete({ home, name, directory }: Submission): Promise<void> {
+    await guarded(`Keeping ${JSON.stringify(name)}`, async () => {
+      await rename(join(home, 'partial'), directory);
+      await syncDirectory(home);
+    });
   }
 
   /** The input is sealed: it will not be handled again. */
-  async accept({ home, directory }: Submission): Promise<void> {
-    await rename(directory, join(home, 'done'));
-    await syncDirectory(home);
+  async accept({ home, name, directory }: Submission): Promise<void> {
+    await guarded(`Marking ${JSON.stringify(name)} as sealed`, async () => {
+      await rename(directory, join(home, 'done'));
+      await syncDirectory(home);
+    });
   }
 
   /** Removes what was accepted. Throws `work-leftover` when it cannot be. */
@@ -115,17 +119,21 @@ export class WorkArea {
 
   /** Moves the input (if any of it is whole) and `reason.json` to `refused/NAME`; gives that path. */
   async refuse(submission: Submission, reason: Reason): Promise<string> {
-    const { home, directory } = submission;
+    await guarded(`Refusing ${JSON.stringify(submission.name)}`, () => this.#say(submission, reason));
+    return await this.#moveToRefused(submission);
+  }
+
+  /** Why, beside it. */
+  async #say({ home, name, directory }: Submission, reason: Reason): Promise<void> {
     await rm(join(home, 'partial'), { recursive: true, force: true });
     if (!(await exists(directory))) {
       await rm(join(home, ARCHIVE), { force: true });
       await mkdir(directory);
     }
     await using file = await open(join(home, '.reason'), 'w', 0o640);
-    await file.writeFile(`${JSON.stringify({ name: submission.name, ...reason }, undefined, 2)}\n`);
+    await file.writeFile(`${JSON.stringify({ name, ...reason }, undefined, 2)}\n`);
     await file.sync();
     await rename(join(home, '.reason'), join(home, 'reason.json'));
-    return await this.#moveToRefused(submission);
   }
 
   /** Throws away an input of which nothing is to be kept. */
@@ -213,6 +221,15 @@ async function removeTree(path: string): Promise<void> {
   const removal = spawn('nice', ['-n', '19', 'rm', '-rf', '--', path], { stdio: 'ignore' });
   await once(removal, 'close').catch(() => undefined);
   await rm(path, { recursive: true, force: true });
+}
+
+/** A failure of the disk is one of the world: it is tried again. */
+async function guarded<T>(what: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw errnoOf(error) === undefined || error instanceof OperationalError ? error : ioError(error, what);
+  }
 }
 
 async function exists(path: string): Promise<boolean> {
