@@ -48,7 +48,8 @@ export interface Manifest {
 const KINDS: readonly BackupKind[] = ['ledger', 'session', 'config', 'trust', 'key'];
 const PATH = /^[a-z]+(\/[A-Za-z0-9._-]+)*$|^[a-z]+\.sqlite$/;
 const SECRET_MODE = 0o600;
-const PLAIN_MODE = 0o640;
+/** The daemons are not root. */
+const PLAIN_MODE = 0o644;
 
 export const damaged = (what: string): OperationalError =>
   new OperationalError('backup-damaged', `the backup is not whole: ${what}; take another one`, { retryable: false });
@@ -65,7 +66,7 @@ export function syncPath(path: string): void {
   }
 }
 
-export const modeOf = (kind: BackupKind): number => (kind === 'trust' ? PLAIN_MODE : SECRET_MODE);
+export const modeOf = (kind: BackupKind): number => (kind === 'trust' || kind === 'config' ? PLAIN_MODE : SECRET_MODE);
 
 /** What lies at a path of a backup, for the manifest. */
 export function described(directory: string, path: string, kind: BackupKind, from: string): BackupFile {
