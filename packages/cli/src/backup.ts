@@ -29,6 +29,9 @@ export interface SideConfig {
   readonly link: { readonly file: string; readonly stateDirectory: string } | undefined;
 }
 
+/** More than a database can have. */
+const ALL_PAGES = 2 ** 31 - 1;
+
 /** Name of the file in which link remembers the highest session. */
 const SESSION = 'highest-live-tsi';
 
@@ -107,7 +110,8 @@ async function ledgerCopy(ledger: string, directory: string): Promise<BackupFile
   const to = join(directory, 'ledger.sqlite');
   const source = new DatabaseSync(ledger, { readOnly: true, timeout: 5000 });
   try {
-    await copyDatabase(source, to);
+    // In one step: between two of them a change by the daemon begins the copy anew, and one that writes each second never let it end.
+    await copyDatabase(source, to, { rate: ALL_PAGES });
   } finally {
     source.close();
   }
