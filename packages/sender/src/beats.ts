@@ -48,7 +48,8 @@ export class Beats {
     const isNew = known?.head !== head;
     if (!isNew && this.#count % HISTORY_EVERY !== 0) return;
     const { digest, body } = isNew ? this.#signed(name, head, signer) : known;
-    this.#parts.post({ type: 'history', asid, digest, body });
+    // A restored ledger may know none of the bundles: then there is nothing to tell.
+    if (body.length > 0) this.#parts.post({ type: 'history', asid, digest, body });
   }
 
   #signed(channel: string, head: Digest, signer: Signer): { readonly digest: Digest; readonly body: Uint8Array } {
@@ -59,7 +60,7 @@ export class Beats {
       name: jsonText(name),
       bytes,
     }));
-    const body = signEnvelope(encodeHistory({ channel, bundles }), [signer]);
+    const body = bundles.length === 0 ? new Uint8Array() : signEnvelope(encodeHistory({ channel, bundles }), [signer]);
     const history = { head, digest: sha256Digest(body), body };
     this.#histories.set(channel, history);
     return history;
