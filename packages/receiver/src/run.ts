@@ -49,6 +49,7 @@ import { CatchUp } from './catch-up.ts';
 import { addChecks } from './checks.ts';
 import { type AdminParts, startAdmin } from './admin.ts';
 import { followContext, type Under } from './chunks/context.ts';
+import { entered } from './chunks/entered.ts';
 import { KeeperThread } from './chunks/thread.ts';
 import { type ControlParts, startTickets } from './control.ts';
 import { hear, type HearParts } from './hear.ts';
@@ -298,9 +299,7 @@ function startKeeper(
   if (chunkLog === undefined) return undefined;
   const { directory, keyFile, totalBytes, every } = chunkLog;
   const options = { directory, keyPem: keyFile.text(), totalBytes, everyMs: every };
-  const keeper = new KeeperThread(options, ({ name, digest, under }, head) => {
-    ledger.archive.logClosed(name, { digest, head, ...under });
-  });
+  const keeper = new KeeperThread(options, entered(ledger, logger));
   return startThread(keeper, 'keeps the chunk log', logger, shutdown);
 }
 
