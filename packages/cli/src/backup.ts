@@ -32,8 +32,8 @@ export interface SideConfig {
 /** More than a database can have. */
 const ALL_PAGES = 2 ** 31 - 1;
 
-/** Name of the file in which link remembers the highest session. */
-const SESSION = 'highest-live-tsi';
+/** Files in which link remembers the highest session, and which keys count no more. */
+export const LINK_FILES = ['highest-live-tsi', 'ended-keys'] as const;
 
 /** Reads the configuration of a side. @throws UsageError, OperationalError of the configuration */
 export async function sideConfig(side: string | undefined, file: string, linkFile?: string): Promise<SideConfig> {
@@ -136,7 +136,10 @@ function copies({ side, file, link }: SideConfig, directory: string, withKeys: b
   const lacking = withKeys ? named.find(({ from }) => !existsSync(from)) : undefined;
   if (lacking !== undefined)
     throw refused(`there is no ${lacking.from}, which the configuration names: the backup would not be whole`);
-  const session = link === undefined ? [] : [{ kind: 'session' as const, from: join(link.stateDirectory, SESSION) }];
+  const session =
+    link === undefined
+      ? []
+      : LINK_FILES.map((name) => ({ kind: 'session' as const, from: join(link.stateDirectory, name) }));
   const wanted = [...named, ...session].filter(({ kind, from }) => (withKeys || kind !== 'key') && existsSync(from));
   const unique = new Map(wanted.map((each) => [each.from, each]));
   return [...unique.values()].map(({ kind, from }, i) => taken(directory, from, kind, i));

@@ -2,7 +2,7 @@ import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync }
 import { join, resolve } from 'node:path';
 import { loadVerifier } from '@sluice/trust';
 import { parseArguments, required, UsageError } from './arguments.ts';
-import { type SideConfig, sideConfig } from './backup.ts';
+import { LINK_FILES, type SideConfig, sideConfig } from './backup.ts';
 import {
   type BackupFile,
   damaged,
@@ -82,13 +82,16 @@ function sessionAbove({ side, created }: Manifest, given: string | undefined): n
   );
 }
 
-/** The highest session of link, without which it believes datagrams that somebody plays again. */
+/** The highest session of link, without which it believes datagrams that somebody plays again, and the keys that it believes no more. */
 function restoreSession({ link }: SideConfig, directory: string, { files }: Manifest): void {
-  const session = files.find(({ kind }) => kind === 'session');
-  if (session === undefined) return;
+  const ours = files.filter(({ kind }) => kind === 'session');
+  if (ours.length === 0) return;
   if (link === undefined) throw refused("link's highest session is in this backup: name its configuration with --link");
   mkdirSync(link.stateDirectory, { recursive: true, mode: 0o700 });
-  putBack(directory, { ...session, from: join(link.stateDirectory, 'highest-live-tsi') });
+  for (const file of ours) {
+    const name = LINK_FILES.find((each) => file.from.endsWith(`/${each}`));
+    if (name !== undefined) putBack(directory, { ...file, from: join(link.stateDirectory, name) });
+  }
 }
 
 interface Restoring {

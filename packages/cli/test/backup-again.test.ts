@@ -41,6 +41,7 @@ function etc() {
   new ReceiverLedger(join(dir, 'receiver/ledger.sqlite')).close();
   mkdirSync(join(dir, 'link'), { recursive: true });
   writeFileSync(join(dir, 'link/highest-live-tsi'), '200000000\n');
+  writeFileSync(join(dir, 'link/ended-keys'), `${'ab'.repeat(32)}\n`);
   return { dir, config: (daemon: string) => join(dir, `${daemon}.json`) };
 }
 
@@ -111,6 +112,15 @@ describe('sluice restore', { timeout: 60_000 }, () => {
     expect(sluice('restore', 'receiver', '--config', config('receiver'), '--link', config('link'), to).status).toBe(0);
     delete process.env.CREDENTIALS_DIRECTORY;
     expect(readFileSync(join(dir, 'link/highest-live-tsi'), 'utf8')).toBe('200000000\n');
+  });
+
+  it('forgets no link key that was ended', () => {
+    const { dir, config, to } = saved();
+    for (const lost of ['receiver', 'link']) renameSync(join(dir, lost), join(dir, `${lost}-lost`));
+    const args = ['--config', config('receiver'), '--link', config('link'), to];
+    expect(sluice('restore', 'receiver', ...args).status).toBe(0);
+    delete process.env.CREDENTIALS_DIRECTORY;
+    expect(readFileSync(join(dir, 'link/ended-keys'), 'utf8')).toBe(`${'ab'.repeat(32)}\n`);
   });
 
   it('cut off anywhere goes on where it is said again', () => {
