@@ -38,6 +38,8 @@ export class Telemetry {
   #heardAt = performance.now();
   #io: { readonly io: string; readonly why: string } | undefined;
   readonly #progress = new Map<string, Moving>();
+  /** Passes that were handed to the worker and have not ended: by bundle, how many. */
+  readonly #posted = new Map<string, number>();
   readonly refusals = new Map<string, number>();
   failedPasses = 0;
   readonly #history = new History(1, HISTORY_STEPS);
@@ -50,11 +52,28 @@ export class Telemetry {
       this.#history.sample([message.status.counters.datagrams]);
     } else if (message.type === 'ready') this.#io = message;
     else if (message.type === 'progress') this.#progress.set(message.bundle, message);
-    else if (message.type === 'pass-done') this.#progress.delete(message.bundle);
+    else if (message.type === 'pass-done') this.#ended(message.bundle);
     else if (message.type === 'pass-failed') {
-      this.#progress.delete(message.bundle);
+      this.#ended(message.bundle);
       this.failedPasses += 1;
     }
+  }
+
+  /** A pass of a bundle is handed to the worker, where it may wait for others. */
+  posted(bundle: string): void {
+    this.#posted.set(bundle, (this.#posted.get(bundle) ?? 0) + 1);
+  }
+
+  #ended(bundle: string): void {
+    this.#progress.delete(bundle);
+    const left = (this.#posted.get(bundle) ?? 0) - 1;
+    if (left > 0) this.#posted.set(bundle, left);
+    else this.#posted.delete(bundle);
+  }
+
+  /** Bundles of which something leaves, or waits to leave. */
+  get underWay(): Iterable<string> {
+    return this.#posted.keys();
   }
 
   /** An input of a channel was refused. */

@@ -102,7 +102,7 @@ function startHousekeeping(config: SenderConfig, { pipeline, telemetry, ...parts
   startRetention({
     ...{ ...parts, store, lock },
     rules: { storeForMs: retention.storeFor, storeBytes: retention.storeBytes, timeToLive: carousel.timeToLive },
-    moving: () => telemetry.moving.keys(),
+    moving: () => telemetry.underWay,
     now: Date.now,
     directory: config.stateDirectory,
     diskFree: config.health.diskFree,

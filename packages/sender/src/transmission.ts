@@ -183,6 +183,7 @@ export class Transmission {
       ...objects,
       ...over,
     });
+    this.#parts.telemetry.posted(bundle.id);
     this.#worker.post({ type: 'pass', order });
   }
 
