@@ -151,7 +151,9 @@ export class ReceiveMachine {
    */
   takeOver(item: HandoverItem): number {
     if (item.type === 'seen') {
-      this.#seen = item;
+      // A file that was removed may be there again once the power was lost: what is known may be newer.
+      const { tsi = -1, sn = -1 } = this.#seen ?? {};
+      if (item.tsi > tsi || (item.tsi === tsi && item.sn > sn)) this.#seen = item;
       return 0;
     }
     const key = this.#parts.keys[item.info.asid];
