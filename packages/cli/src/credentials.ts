@@ -7,7 +7,7 @@ import { loadConfig, type Schema } from '@sluice/base';
 export const keysDirectory = (file: string, daemon: string): string => resolve(dirname(file), 'keys', daemon);
 
 /**
- * A daemon's configuration as the daemon has it. Its secrets are those that systemd hands over, or else those of `keys/DAEMON` beside the file.
+ * A daemon's configuration, read as the daemon reads it. Its secrets are those that systemd hands over, or else those of `keys/DAEMON` beside the file.
  * @throws as loadConfig
  */
 export function loadAsDaemon<T>(file: string, daemon: string, schema: Schema<T>): T {

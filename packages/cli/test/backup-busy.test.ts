@@ -30,7 +30,7 @@ describe('sluice backup', { timeout: 90_000 }, () => {
     const { config, path, to } = staging();
     const large = new DatabaseSync(path);
     large.exec('PRAGMA synchronous = OFF; CREATE TABLE filling (bytes BLOB); BEGIN');
-    for (let i = 0; i < 600; i += 1) large.prepare('INSERT INTO filling VALUES (zeroblob(1000000))').run();
+    for (let i = 0; i < 60; i += 1) large.prepare('INSERT INTO filling VALUES (zeroblob(1000000))').run();
     large.exec('COMMIT; CREATE TABLE beat (n INTEGER); INSERT INTO beat VALUES (0)');
     large.close();
     // As a pass that is on air, which is written down once a second, is to a ledger that is larger.

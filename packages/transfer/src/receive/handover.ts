@@ -1,7 +1,7 @@
 import type { GatheringBlock } from './gather.ts';
 import type { ReceivingObject } from './object.ts';
 import { infoOf, type ReceiveSession } from './session.ts';
-import type { ObjectInfo } from './types.ts';
+import type { ObjectInfo, SeenSession } from './types.ts';
 
 /**
  * What a machine holds that the one after it would otherwise miss, though it came: how far the live session is, which
@@ -19,6 +19,10 @@ export type HandoverItem =
       /** The symbols in that order, `info.symbolBytes` bytes each. Valid until the next item. */
       readonly symbols: Uint8Array;
     };
+
+/** Of how far two runs followed the live session, the further. A file that was removed may be there again once the power was lost. */
+export const laterOf = (item: SeenSession, known: SeenSession | undefined): SeenSession =>
+  known === undefined || item.tsi > known.tsi || (item.tsi === known.tsi && item.sn > known.sn) ? item : known;
 
 /** TOIs named last that are handed over of a session: those before are long off the air. */
 const NAMES = 20_000;

@@ -14,7 +14,7 @@ import {
 } from '@sluice/alc';
 import type { Authenticator, DatagramCode, LinkKey, Verdict } from '@sluice/ports';
 import { Arena } from '@sluice/wasm';
-import { blocksOf, type HandoverItem, namesOf } from './handover.ts';
+import { blocksOf, type HandoverItem, laterOf, namesOf } from './handover.ts';
 import { HOST, PLACE, ReceiveKernel } from './kernel.ts';
 import type { ReceivingObject } from './object.ts';
 import { Placement } from './placement.ts';
@@ -151,9 +151,7 @@ export class ReceiveMachine {
    */
   takeOver(item: HandoverItem): number {
     if (item.type === 'seen') {
-      // A file that was removed may be there again once the power was lost: what is known may be newer.
-      const { tsi = -1, sn = -1 } = this.#seen ?? {};
-      if (item.tsi > tsi || (item.tsi === tsi && item.sn > sn)) this.#seen = item;
+      this.#seen = laterOf(item, this.#seen);
       return 0;
     }
     const key = this.#parts.keys[item.info.asid];
