@@ -31,14 +31,14 @@ export async function runWorld(seed: number): Promise<Outcome> {
     if (world.plan.tickets.alone) ticketsAlone(world);
     else {
       passAgain(world);
-      await advance(world, PASS_NS, () => isDone(world));
+      await comeToRest(world, PASS_NS);
       // What had turned over shows once the part or the bundle is whole, one after the other: it is gathered anew from then on.
       for (let n = 0; n < ROTTEN_PASSES && world.checker.rotten && !isDone(world); n += 1) {
         passAgain(world);
-        await advance(world, PASS_NS, () => isDone(world));
+        await comeToRest(world, PASS_NS);
       }
     }
-    await comeToRest(world);
+    await comeToRest(world, REST_NS);
     await advance(world, WRITTEN_NS, lookIntoStore(world));
     // A history that comes at this very moment is written first.
     await advance(world, WRITTEN_NS, () => isWritten(world));
@@ -59,8 +59,8 @@ async function advance(world: World, ns: number, done: () => boolean = () => fal
 }
 
 /** Until all is done, and is still after two seconds: a bundle that just failed for damage in the store is opened again within milliseconds. */
-async function comeToRest(world: World): Promise<void> {
-  const until = world.kernel.now + REST_NS;
+async function comeToRest(world: World, ns: number): Promise<void> {
+  const until = world.kernel.now + ns;
   do {
     await advance(world, until - world.kernel.now, () => isDone(world));
     await advance(world, 2 * S);
