@@ -2,7 +2,7 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, r
 import { join } from 'node:path';
 import { ReceiverLedger, SenderLedger } from '@sluice/ledger';
 import { makeKeyPair } from '@sluice/trust';
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { daemonConfigs } from '../../../test/world/configs.ts';
 import { scratch, sluice } from './sluice.ts';
 
@@ -45,10 +45,14 @@ function etc() {
   return { dir, config: (daemon: string) => join(dir, `${daemon}.json`) };
 }
 
+afterEach(() => {
+  vi.unstubAllEnvs();
+});
+
 describe('sluice backup', { timeout: 60_000 }, () => {
   it('does nothing to a backup that lies there already', () => {
     const { dir, config } = etc();
-    process.env.CREDENTIALS_DIRECTORY = join(dir, 'credentials');
+    vi.stubEnv('CREDENTIALS_DIRECTORY', join(dir, 'credentials'));
     cpSync(join(dir, 'keys/sender'), join(dir, 'credentials'), { recursive: true });
     for (const name of readdirSync(join(dir, 'credentials')))
       renameSync(join(dir, 'credentials', name), join(dir, 'credentials', `key_${name}`));
@@ -60,7 +64,6 @@ describe('sluice backup', { timeout: 60_000 }, () => {
     expect(sluice('backup', 'sender', '--config', config('sender'), to).status).not.toBe(0);
     renameSync(join(dir, 'sender'), join(dir, 'lost'));
     const restored = sluice('restore', 'sender', '--config', config('sender'), to);
-    delete process.env.CREDENTIALS_DIRECTORY;
     expect(restored).toMatchObject({ status: 0 });
   });
 
@@ -82,9 +85,8 @@ describe('sluice backup', { timeout: 60_000 }, () => {
     mkdirSync(credentials);
     for (const name of readdirSync(join(dir, 'keys/sender')))
       renameSync(join(dir, 'keys/sender', name), join(credentials, `key_${name}`));
-    process.env.CREDENTIALS_DIRECTORY = credentials;
+    vi.stubEnv('CREDENTIALS_DIRECTORY', credentials);
     const made = sluice('backup', 'sender', '--config', config('sender'), '--with-keys', join(dir, 'backup'));
-    delete process.env.CREDENTIALS_DIRECTORY;
     expect(made.status).not.toBe(0);
     expect(made.err).toContain('prod.link');
   });
@@ -97,7 +99,7 @@ describe('sluice restore', { timeout: 60_000 }, () => {
     // The receiver's example names no secret, link's does: handed over as the unit would.
     mkdirSync(join(dir, 'credentials'));
     cpSync(join(dir, 'keys/link/prod.link'), join(dir, 'credentials/key_prod.link'));
-    process.env.CREDENTIALS_DIRECTORY = join(dir, 'credentials');
+    vi.stubEnv('CREDENTIALS_DIRECTORY', join(dir, 'credentials'));
     const made = sluice('backup', 'receiver', '--config', config('receiver'), '--link', config('link'), to);
     expect(made).toMatchObject({ status: 0 });
     return { dir, config, to };
@@ -110,7 +112,6 @@ describe('sluice restore', { timeout: 60_000 }, () => {
     expect([status, existsSync(join(dir, 'receiver/ledger.sqlite'))]).toEqual([1, false]);
     expect(err).toContain('--link');
     expect(sluice('restore', 'receiver', '--config', config('receiver'), '--link', config('link'), to).status).toBe(0);
-    delete process.env.CREDENTIALS_DIRECTORY;
     expect(readFileSync(join(dir, 'link/highest-live-tsi'), 'utf8')).toBe('200000000\n');
   });
 
@@ -119,7 +120,6 @@ describe('sluice restore', { timeout: 60_000 }, () => {
     for (const lost of ['receiver', 'link']) renameSync(join(dir, lost), join(dir, `${lost}-lost`));
     const args = ['--config', config('receiver'), '--link', config('link'), to];
     expect(sluice('restore', 'receiver', ...args).status).toBe(0);
-    delete process.env.CREDENTIALS_DIRECTORY;
     expect(readFileSync(join(dir, 'link/ended-keys'), 'utf8')).toBe(`${'ab'.repeat(32)}\n`);
   });
 
@@ -132,7 +132,6 @@ describe('sluice restore', { timeout: 60_000 }, () => {
     expect(sluice(...args).status).not.toBe(0);
     rmSync(join(dir, 'link'));
     const again = sluice(...args);
-    delete process.env.CREDENTIALS_DIRECTORY;
     expect(again).toMatchObject({ status: 0 });
     expect(readFileSync(join(dir, 'link/highest-live-tsi'), 'utf8')).toBe('200000000\n');
   });
