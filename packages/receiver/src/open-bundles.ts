@@ -58,6 +58,13 @@ const LOOKS = 16;
 /** Objects of bundles that are over and that have not come, most of them never will: the oldest are forgotten. */
 const OVER_MAX = 1_000_000;
 
+/**
+ * Objects that bundles of a channel may list together while no release vouches for them; a single one may list as many as a statement can. Each takes about a
+ * kilobyte of memory, a bundle as much as a few objects.
+ */
+const UNVOUCHED_OBJECTS = 1_000_000;
+const BUNDLE_OBJECTS = 4;
+
 /** The bundles under way, and what still comes of those that are over. No call looks at more than it is about. */
 export class OpenBundles {
   readonly #open = new Map<Digest, OpenBundle>();
@@ -72,6 +79,16 @@ export class OpenBundles {
 
   has(id: Digest): boolean {
     return this.#open.has(id);
+  }
+
+  /** True when so much of a channel waits for its release that a bundle without one is not taken in as well. */
+  crowded({ statement: { channel, objects } }: VerifiedTransport, most = UNVOUCHED_OBJECTS): boolean {
+    let listed = 0;
+    for (const { transport, release } of this) {
+      const { statement } = transport;
+      if (release === undefined && statement.channel === channel) listed += statement.objects.length + BUNDLE_OBJECTS;
+    }
+    return listed > 0 && listed + objects.length > most;
   }
 
   /** The bundle of a statement, opened when it is not yet. `there` says what lies in the spool. */

@@ -193,6 +193,7 @@ export class ReceiverPipeline {
       this.#spool.close(transport);
       return;
     }
+    if (chain.value === 'new' && this.#spool.turnsAway(transport, object)) return;
     if (chain.value === 'new') {
       const { previous, release } = statement;
       ledger.received({ id, channel, sequence, previous, release: release.digest, bytes, seconds }, transport.signer);

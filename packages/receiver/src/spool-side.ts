@@ -66,6 +66,19 @@ export class SpoolSide {
     this.#parts.checks.drop(object);
   }
 
+  /** True when too much waits for its release already, and that of this bundle is not there: its statement comes again with a later pass. */
+  turnsAway(transport: VerifiedTransport, object: SpooledObject): boolean {
+    const { channel, sequence, release } = transport.statement;
+    if (this.has(channel, release.digest) || !this.#open.crowded(transport)) return false;
+    this.#parts.logger.warn(
+      { bundle: transport.id, channel, sequence },
+      'too much waits for its release already: the statement of another bundle is taken in with a later pass',
+    );
+    this.gone(object);
+    this.#parts.toLink({ type: 'forget', channel, key: object.key });
+    return true;
+  }
+
   /** The spool's bytes are not what they were when they came: a later pass brings them again. */
   again(object: SpooledObject): void {
     const { channel, digest, key } = object;
