@@ -25,11 +25,3 @@ export const openFiles = (pid: number): number => readdirSync(`/proc/${String(pi
 export function fileBytes(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }
-
-/** The slope of the straight line that fits best (least squares): units of `y` in one of `x`. */
-export function slope(points: readonly { readonly x: number; readonly y: number }[]): number {
-  const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
-  const [mx, my] = [mean(points.map(({ x }) => x)), mean(points.map(({ y }) => y))];
-  const over = points.reduce((sum, { x }) => sum + (x - mx) ** 2, 0);
-  return over === 0 ? 0 : points.reduce((sum, { x, y }) => sum + (x - mx) * (y - my), 0) / over;
-}

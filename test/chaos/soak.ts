@@ -4,7 +4,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Random } from '../../packages/testkit/src/random.ts';
 import { type ChaosCase, must, mustEqual } from './case.ts';
 import { MIB } from './content.ts';
-import { fileBytes, openFiles, residentBytes, slope } from './procfs.ts';
+import { grows, lineThrough, type Point } from './line.ts';
+import { fileBytes, openFiles, residentBytes } from './procfs.ts';
 import { Rig } from './rig.ts';
 
 const SAMPLE_MS = 1000;
@@ -19,8 +20,9 @@ const FILES_PER_HOUR = 1;
 /** SQLite starts a write-ahead log over at 1,000 pages of 4 KiB; one that grows beyond is never started over. */
 const WAL_BYTES = 8 * MIB;
 /**
- * Memory is looked at as the least of each stretch: what a bundle that is under way takes comes and goes by tens of MiB, what
- * stays shows in every stretch. Garbage is collected every two minutes.
+ * Memory and files are looked at as the least of each stretch: what a bundle that is under way takes comes and goes by tens of MiB, what stays shows in every
+ * stretch. Garbage is collected every two minutes. These scatter by a MiB, so that ten of them tell a slope to within some 3 MiB an hour: what grows by more
+ * than that is found in half an hour, what grows by 1 in two hours (--minutes 120).
  */
 const STRETCH_HOURS = 1 / 30;
 /** A line through less time than this says nothing: what is shorter is printed and not judged. */
@@ -97,28 +99,31 @@ export const soak: ChaosCase = {
   },
 };
 
-/** Least memory of each stretch. */
-function leasts(samples: readonly Sample[]): { readonly x: number; readonly y: number }[] {
+/** The least of each stretch; one that was cut short at either end has too few samples to have met it. */
+function leasts(samples: readonly Sample[], what: (sample: Sample) => number): Point[] {
   const stretches = Map.groupBy(samples, ({ at }) => Math.floor(at / STRETCH_HOURS));
-  return [...stretches].map(([x, all]) => ({ x: x * STRETCH_HOURS, y: Math.min(...all.map(({ rss }) => rss)) }));
+  const whole = Math.max(...[...stretches.values()].map(({ length }) => length));
+  const enough = [...stretches].filter(([, { length }]) => length > whole / 2);
+  return enough.map(([x, all]) => ({ x: x * STRETCH_HOURS, y: Math.min(...all.map(what)) }));
 }
+
+const words = ({ slope, error }: ReturnType<typeof lineThrough>): string => `${slope.toFixed(2)} ±${error.toFixed(2)}`;
 
 /** What of one daemon is not constant. */
 function judged(name: string, all: readonly Sample[], figures: Record<string, string | number | boolean>): string[] {
   const from = Math.floor(all.length * (1 - FITTED));
   const fitted = all.slice(from);
-  const perHour = (what: (sample: Sample) => number): number =>
-    slope(fitted.map((each) => ({ x: each.at, y: what(each) })));
-  const [rss, files] = [slope(leasts(fitted)) / MIB, perHour((each) => each.files)];
+  const rss = lineThrough(leasts(fitted, (each) => each.rss / MIB));
+  const files = lineThrough(leasts(fitted, (each) => each.files));
   const wal = Math.max(...all.map((each) => each.wal));
   const middle = fitted[fitted.length >> 1];
   const enough = (fitted.at(-1)?.at ?? 0) - (fitted[0]?.at ?? 0) >= FITTED_LEAST_HOURS;
   figures[name] =
-    `${enough ? '' : '(not judged) '}${String(Math.round((middle?.rss ?? 0) / MIB))} MiB ${rss.toFixed(2)} an hour, ` +
-    `${String(middle?.files ?? 0)} files ${files.toFixed(2)} an hour, WAL at most ${String(Math.round(wal / 1024))} KiB`;
+    `${enough ? '' : '(not judged) '}${String(Math.round((middle?.rss ?? 0) / MIB))} MiB ${words(rss)} an hour, ` +
+    `${String(middle?.files ?? 0)} files ${words(files)} an hour, WAL at most ${String(Math.round(wal / 1024))} KiB`;
   return [
-    ...(enough && rss > RSS_MIB_PER_HOUR ? [`memory of ${name} grows by ${rss.toFixed(2)} MiB an hour`] : []),
-    ...(enough && files > FILES_PER_HOUR ? [`open files of ${name} grow by ${files.toFixed(2)} an hour`] : []),
+    ...(enough && grows(rss, RSS_MIB_PER_HOUR) ? [`memory of ${name} grows by ${words(rss)} MiB an hour`] : []),
+    ...(enough && grows(files, FILES_PER_HOUR) ? [`open files of ${name} grow by ${words(files)} an hour`] : []),
     ...(wal > WAL_BYTES ? [`the write-ahead log of ${name} has ${String(wal)} bytes`] : []),
   ];
 }
