@@ -1,5 +1,5 @@
 import type { Arena } from '@sluice/wasm';
-import { BlockCode } from './code.ts';
+import { recoveryRows, repairRow } from './code.ts';
 import type { CodecKind, Engine } from './engine.ts';
 import { ENCODING_SYMBOLS_MAX } from './limits.ts';
 import { ScalarEngine } from './scalar.ts';
@@ -19,8 +19,7 @@ interface Repair {
 export class ArenaCodec {
   readonly #arena: Arena;
   readonly #engine: Engine;
-  readonly #codes: (BlockCode | undefined)[] = [];
-  /** By the identity of the list of ESIs: the same one comes for every block of a pass. */
+  /** By the identity of the list of ESIs, for as long as whoever made it keeps it: the same one comes for every block of a pass. */
   readonly #repairs = new WeakMap<Uint8Array, Repair>();
 
   constructor(arena: Arena, kind: 'auto' | 'wasm' | CodecKind = 'auto') {
@@ -68,7 +67,7 @@ export class ArenaCodec {
       if (esi >= k) missing.push(slot);
     });
     if (missing.length === 0) return true;
-    const rows = this.#code(k).recoveryRows(esis, missing);
+    const rows = recoveryRows(esis, missing);
     const outs = missing.map((_, i) => spare + i * stride);
     this.#engine.multiply(rows, symbols, symbolBytes, stride, outs);
     missing.forEach((slot, i) => {
@@ -79,17 +78,10 @@ export class ArenaCodec {
   }
 
   #repair(esis: Uint8Array, k: number): Repair {
-    const code = this.#code(k);
-    const rows = [...esis].filter((esi) => esi >= k).map((esi) => code.repairRow(esi));
+    const rows = [...esis].filter((esi) => esi >= k).map((esi) => repairRow(k, esi));
     const repair = { k, rows, outs: new Uint32Array(rows.length) };
     this.#repairs.set(esis, repair);
     return repair;
-  }
-
-  #code(k: number): BlockCode {
-    const code = this.#codes[k] ?? new BlockCode(k);
-    this.#codes[k] = code;
-    return code;
   }
 }
 

@@ -18,57 +18,51 @@ function makeLogDistances(): Uint8Array {
 
 const logDistance = (a: number, b: number): number => LOG_DISTANCE[a * ENCODING_SYMBOLS_MAX + b] ?? 0;
 
-/** The code for blocks of k source symbols. Rows of coefficients are made once and kept: at most (255 - k) * k bytes. */
-export class BlockCode {
-  readonly k: number;
-  /** For each ESI e: the log of the product, over the source points s other than e's own, of (point(e) - s). */
-  readonly #logProducts: Uint16Array;
-  readonly #rows: (Uint8Array | undefined)[] = [];
+/** At k * 255 + e: the log of the product, over the source points s of a block of k other than e's own, of (point(e) - s). */
+const LOG_PRODUCTS = makeLogProducts();
 
-  constructor(k: number) {
-    this.k = k;
-    this.#logProducts = Uint16Array.from({ length: ENCODING_SYMBOLS_MAX }, (_, esi) => {
-      let sum = 0;
-      for (let source = 0; source < k; source += 1) sum += logDistance(esi, source);
-      return sum;
-    });
+function makeLogProducts(): Uint16Array {
+  const table = new Uint16Array(ENCODING_SYMBOLS_MAX * ENCODING_SYMBOLS_MAX);
+  for (let at = ENCODING_SYMBOLS_MAX; at < table.length; at += 1) {
+    const [k, esi] = [Math.floor(at / ENCODING_SYMBOLS_MAX), at % ENCODING_SYMBOLS_MAX];
+    table[at] = (table[at - ENCODING_SYMBOLS_MAX] ?? 0) + logDistance(esi, k - 1);
   }
+  return table;
+}
 
-  /** The k coefficients by which the source symbols make the repair symbol `esi`. */
-  repairRow(esi: number): Uint8Array {
-    let row = this.#rows[esi];
-    if (row === undefined) {
-      const products = this.#logProducts;
-      const numerator = products[esi] ?? 0;
-      row = Uint8Array.from({ length: this.k }, (_, j) => exp(numerator - logDistance(esi, j) - (products[j] ?? 0)));
-      this.#rows[esi] = row;
+const logProduct = (k: number, esi: number): number => LOG_PRODUCTS[k * ENCODING_SYMBOLS_MAX + esi] ?? 0;
+
+/** The k coefficients by which the source symbols of a block make the repair symbol `esi`. */
+export function repairRow(k: number, esi: number): Uint8Array {
+  const row = new Uint8Array(k);
+  const numerator = logProduct(k, esi);
+  for (let j = 0; j < k; j += 1) row[j] = exp(numerator - logDistance(esi, j) - logProduct(k, j));
+  return row;
+}
+
+/**
+ * For each slot in `missing`, the coefficients by which the symbols of `esis` make the source symbol of that slot.
+ * @param esis what the slots of a block of k = esis.length hold: k different ESIs, each source symbol in its own slot
+ * @param missing the slots that hold repair symbols, ascending
+ */
+export function recoveryRows(esis: Uint8Array, missing: readonly number[]): Uint8Array[] {
+  const k = esis.length;
+  // The polynomial whose roots are the points held is that of the source points, with the repair points held put in
+  // and the missing source points taken out. So its products differ from LOG_PRODUCTS in 2 * missing.length factors.
+  const repair = missing.map((slot) => esis[slot] ?? 0);
+  const logProductHeld = (esi: number): number => {
+    let sum = logProduct(k, esi);
+    for (const held of repair) sum += logDistance(esi, held);
+    for (const gone of missing) sum -= logDistance(esi, gone);
+    return sum;
+  };
+  const logDenominators = Int32Array.from(esis, logProductHeld);
+  return missing.map((wanted) => {
+    const numerator = logProductHeld(wanted);
+    const row = new Uint8Array(k);
+    for (let slot = 0; slot < k; slot += 1) {
+      row[slot] = exp(numerator - logDistance(wanted, esis[slot] ?? 0) - (logDenominators[slot] ?? 0));
     }
     return row;
-  }
-
-  /**
-   * For each slot in `missing`, the k coefficients by which the symbols of `esis` make the source symbol of that slot.
-   * @param esis what the slots hold: k different ESIs, each source symbol in its own slot
-   * @param missing the slots that hold repair symbols, ascending
-   */
-  recoveryRows(esis: Uint8Array, missing: readonly number[]): Uint8Array[] {
-    // The polynomial whose roots are the points held is that of the source points, with the repair points held put in
-    // and the missing source points taken out. So its products differ from #logProducts in 2 * missing.length factors.
-    const repair = missing.map((slot) => esis[slot] ?? 0);
-    const logProduct = (esi: number): number => {
-      let sum = this.#logProducts[esi] ?? 0;
-      for (const held of repair) sum += logDistance(esi, held);
-      for (const gone of missing) sum -= logDistance(esi, gone);
-      return sum;
-    };
-    const logDenominators = Int32Array.from(esis, logProduct);
-    return missing.map((wanted) => {
-      const numerator = logProduct(wanted);
-      const row = new Uint8Array(this.k);
-      for (let slot = 0; slot < this.k; slot += 1) {
-        row[slot] = exp(numerator - logDistance(wanted, esis[slot] ?? 0) - (logDenominators[slot] ?? 0));
-      }
-      return row;
-    });
-  }
+  });
 }

@@ -70,6 +70,10 @@ export function symbolsOf(
   }, 0);
 }
 
+/** Lists of ESIs that are kept: with the rows of the code that hang on each, tens of KiB at most. */
+const LISTS = 32;
+const lists = new Map<string, Uint8Array>();
+
 /** One list for all blocks of a length, so that the codec knows it again. */
 function esisOf(run: number, k: number, profile: FecProfile, topUp: boolean): Uint8Array | undefined {
   if (k === 0) return undefined;
@@ -77,13 +81,13 @@ function esisOf(run: number, k: number, profile: FecProfile, topUp: boolean): Ui
   const known = lists.get(about);
   if (known !== undefined) return known;
   const esis = (topUp ? topUpEsis : passEsis)(run, k, repairCount(k, profile));
-  if (lists.size >= LISTS) lists.clear();
+  for (const oldest of lists.keys()) {
+    if (lists.size < LISTS) break;
+    lists.delete(oldest);
+  }
   lists.set(about, esis);
   return esis;
 }
-
-const LISTS = 1024;
-const lists = new Map<string, Uint8Array>();
 
 /** Fills datagram slots with symbols: stops 3 to 5 (slice, protect, frame) but for SN and tag, which `SendSession` adds. */
 export class Framer {
