@@ -1,4 +1,6 @@
 const INTERVAL_MS = 120_000;
+/** Threads begin within a second of each other. */
+const AFTER_MS = 2000;
 /** How long a thread that must not be late has to have nothing to do. */
 const LEISURE_MS = 50;
 
@@ -7,13 +9,15 @@ const LEISURE_MS = 50;
  * megabytes have come together: a daemon that makes little garbage would look for an hour as if it leaked, and one that leaks
  * would not show. As where memory is short (`last-resort`), so that pages are given back which garbage lay in between what
  * stays. Takes some tens of milliseconds. Does nothing where Node was not started with `--expose-gc`, as bin/sluice does.
+ * @param after is called each time, once other threads that began at the same time are collected too
  * @returns how to stop it
  */
-export function collectGarbage(intervalMs = INTERVAL_MS): () => void {
+export function collectGarbage(intervalMs = INTERVAL_MS, after?: () => void): () => void {
   const { gc } = globalThis;
   if (gc === undefined) return () => undefined;
   const timer = setInterval(() => {
     collect(gc);
+    if (after !== undefined) setTimeout(after, AFTER_MS).unref();
   }, intervalMs);
   timer.unref();
   return () => {

@@ -5,6 +5,11 @@ import { optionsOf } from './table.ts';
 
 type Run = (args: readonly string[]) => Promise<number>;
 
+/** What was freed on the C library's heaps goes back to the system (docs/adr/0011), where the native calls can be had. */
+const giveBack = (): void => {
+  void import('@sluice/udp').then(({ trimHeaps }) => trimHeaps()).catch(() => undefined);
+};
+
 /** Runs the daemon until it is told to stop; the process ends by its own shutdown. With --check it only says whether it could. */
 const daemon =
   <M>(name: string, load: () => Promise<M>, run: (daemon: M, config: string) => Promise<void>): Run =>
@@ -12,7 +17,7 @@ const daemon =
     const { values } = parseArguments(args, optionsOf('sender'));
     if (values.check === true) return (await import('./check.ts')).checkDaemon(name, load, values.config);
     await run(await load(), required(values.config, 'config'));
-    collectGarbage();
+    collectGarbage(undefined, giveBack);
     return 0;
   };
 

@@ -113,3 +113,6 @@ export const peerCredentials = async (fd: number) => (await import('./socket.ts'
 /** See `socket.ts`. */
 export const setTimerSlack = async (nanoseconds: number): Promise<void> =>
   (await import('./socket.ts')).setTimerSlack(nanoseconds);
+
+/** See `socket.ts`. */
+export const trimHeaps = async (): Promise<void> => (await import('./socket.ts')).trimHeaps();

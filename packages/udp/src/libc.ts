@@ -32,6 +32,7 @@ interface Calls {
   recvmmsg: (fd: number, messages: Pointer, count: number, flags: number, timeout: Pointer) => number;
   poll: (descriptors: Pointer, count: number, timeoutMs: number) => number;
   prctl: (option: number, value: number, a: number, b: number, c: number) => number;
+  malloc_trim: (pad: number) => number;
 }
 
 export const sys: Calls = {
@@ -48,6 +49,7 @@ export const sys: Calls = {
   recvmmsg: libc.func('int recvmmsg(int, void *, uint32_t, int, void *)'),
   poll: libc.func('int poll(void *, unsigned long, int)'),
   prctl: libc.func('int prctl(int, unsigned long, unsigned long, unsigned long, unsigned long)'),
+  malloc_trim: libc.func('int malloc_trim(size_t)'),
 };
 
 /** Values of the Linux headers (socket.h, in.h, udp.h, prctl.h). */
