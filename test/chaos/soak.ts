@@ -20,6 +20,10 @@ const WARMING_LANES = 6;
 const ROUND_MS = 120_000;
 const REST_MS = { before: 10_000, after: 20_000 };
 const LARGEST = 24 * MIB;
+/** As many of ten bytes as of ten MiB. */
+const ofAllMagnitudes = (unit: number): number => LARGEST ** unit;
+/** Large ones, that reach as far into the memory taken at the start as any will: the last group of a pass is the longest, by what is left over. */
+const uniform = (unit: number): number => LARGEST * unit;
 const DEADLINE_MS = 120_000;
 const HOUR_MS = 3_600_000;
 /** Of the whole time, the part that a line is fitted to: the rest is warming up. */
@@ -39,14 +43,14 @@ interface Curves {
 }
 
 /** Bundles of all sizes, files and images, one after the other; what is delivered is looked at and removed. */
-async function traffic(rig: Rig, lane: number, { pauseMs, clock, end }: Traffic): Promise<number> {
+async function traffic(rig: Rig, lane: number, { pauseMs, sizeOf, clock, end }: Traffic): Promise<number> {
   const random = new Random(lane);
   let sent = 0;
   for (;;) {
     await delay(Math.max(pauseMs, REST_MS.before + REST_MS.after - ((clock() + REST_MS.before) % ROUND_MS)));
     if (clock() > end) return sent;
     const name = `soak-${String(lane)}-${String(sent)}`;
-    const bytes = Math.max(1, Math.floor(LARGEST ** random.unit()));
+    const bytes = Math.max(1, Math.floor(sizeOf(random.unit())));
     if (random.chance(0.25)) {
       const { sequence, image } = rig.submitImage('soak', name, [bytes, 1000]);
       await rig.world.bundle(sequence, ['imported'], DEADLINE_MS);
@@ -63,6 +67,8 @@ async function traffic(rig: Rig, lane: number, { pauseMs, clock, end }: Traffic)
 
 interface Traffic {
   readonly pauseMs: number;
+  /** Bytes of the next bundle's content, by a random number from 0 to 1. */
+  readonly sizeOf: (unit: number) => number;
   /** Milliseconds since the daemons were started. */
   readonly clock: () => number;
   readonly end: number;
@@ -102,10 +108,10 @@ export const soak: ChaosCase = {
       }
     };
     const work = async (): Promise<void> => {
-      const warming = { pauseMs: 0, clock, end: end * (1 - FITTED) };
+      const warming = { pauseMs: 0, sizeOf: uniform, clock, end: end * (1 - FITTED) };
       const lanes = Array.from({ length: WARMING_LANES }, (_, lane) => traffic(rig, 1 + lane, warming));
       figures['bundles while it warms up'] = (await Promise.all(lanes)).reduce((a, b) => a + b, 0);
-      figures.bundles = await traffic(rig, 0, { pauseMs: PAUSE_MS, clock, end });
+      figures.bundles = await traffic(rig, 0, { pauseMs: PAUSE_MS, sizeOf: ofAllMagnitudes, clock, end });
     };
     await Promise.all([
       work(),
