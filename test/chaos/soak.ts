@@ -22,7 +22,7 @@ const REST_MS = { before: 10_000, after: 20_000 };
 const LARGEST = 24 * MIB;
 /** As many of ten bytes as of ten MiB. */
 const ofAllMagnitudes = (unit: number): number => LARGEST ** unit;
-/** Large ones, that reach as far into the memory taken at the start as any will: the last group of a pass is the longest, by what is left over. */
+/** Large ones: their last groups are the longest, and touch the sender's arena as far as it ever will be (docs/adr/0011). */
 const uniform = (unit: number): number => LARGEST * unit;
 const DEADLINE_MS = 120_000;
 const HOUR_MS = 3_600_000;

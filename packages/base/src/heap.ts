@@ -1,5 +1,5 @@
 const INTERVAL_MS = 120_000;
-/** Threads begin within a second of each other. */
+/** By then the other threads are collected too: they begin within a second of each other. */
 const AFTER_MS = 2000;
 /** How long a thread that must not be late has to have nothing to do. */
 const LEISURE_MS = 50;

@@ -46,4 +46,20 @@ describe('garbage', () => {
       expect(said(leisureOf(50))).toBe('10 10\n');
     },
   );
+
+  it('is collected before what is to follow it is called', { timeout: 30_000 }, () => {
+    const program = `
+      const { collectGarbage } = await import(${JSON.stringify(join(import.meta.dirname, '../src/heap.ts'))});
+      let calls = 0;
+      collectGarbage(20, () => { calls += 1; });
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+      const early = calls;
+      await new Promise((resolve) => setTimeout(resolve, 2500));
+      console.log(early, calls > 0);
+    `;
+    const run = (...flags: readonly string[]): string =>
+      spawnSync(process.execPath, [...flags, '--input-type=module', '-e', program], { encoding: 'utf8' }).stdout;
+    expect(run('--expose-gc')).toBe('0 true\n');
+    expect(run()).toBe('0 false\n');
+  });
 });

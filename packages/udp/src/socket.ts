@@ -157,8 +157,8 @@ export function setTimerSlack(nanoseconds: number): void {
 }
 
 /**
- * Gives back to the system all whole pages of the C library's heaps that nothing lies in (malloc_trim(3)). By itself it gives back
- * what is free at their ends.
+ * Gives back to the system all whole pages of the C library's heaps in which nothing lies (malloc_trim(3)). By itself the library
+ * gives back only what is free at the end of a heap.
  */
 export function trimHeaps(): void {
   sys.malloc_trim(0);
