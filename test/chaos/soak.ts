@@ -22,7 +22,7 @@ const REST_MS = { before: 10_000, after: 20_000 };
 const LARGEST = 24 * MIB;
 /** As many of ten bytes as of ten MiB. */
 const ofAllMagnitudes = (unit: number): number => LARGEST ** unit;
-/** Large ones: their last groups are the longest, and touch the sender's arena as far as it ever will be (docs/adr/0011). */
+/** Large ones, of one lane: their last groups are the longest, and touch the sender's arena as far as it ever will be. */
 const uniform = (unit: number): number => LARGEST * unit;
 const DEADLINE_MS = 120_000;
 const HOUR_MS = 3_600_000;
@@ -108,8 +108,10 @@ export const soak: ChaosCase = {
       }
     };
     const work = async (): Promise<void> => {
-      const warming = { pauseMs: 0, sizeOf: uniform, clock, end: end * (1 - FITTED) };
-      const lanes = Array.from({ length: WARMING_LANES }, (_, lane) => traffic(rig, 1 + lane, warming));
+      const warming = { pauseMs: 0, clock, end: end * (1 - FITTED) };
+      const lanes = Array.from({ length: WARMING_LANES }, (_, lane) =>
+        traffic(rig, 1 + lane, { ...warming, sizeOf: lane === 0 ? uniform : ofAllMagnitudes }),
+      );
       figures['bundles while it warms up'] = (await Promise.all(lanes)).reduce((a, b) => a + b, 0);
       figures.bundles = await traffic(rig, 0, { pauseMs: PAUSE_MS, sizeOf: ofAllMagnitudes, clock, end });
     };

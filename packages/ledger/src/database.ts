@@ -19,6 +19,12 @@ const PROTOCOL = 15;
 const NOTADB = 26;
 const WORLD: readonly number[] = [BUSY, LOCKED, NOMEM, READONLY, IOERR, CANTOPEN, PROTOCOL];
 
+/**
+ * SQLite keeps as many pages in memory as it is let, and would take its usual 2 MiB over the first 500 bundles (docs/adr/0011). What is
+ * looked up is new, or the kernel has it.
+ */
+const CACHE_KIB = 512;
+
 /** Why the last transaction that the disk failed did, until one is written again. */
 const faults = new WeakMap<DatabaseSync, OperationalError>();
 
@@ -56,9 +62,8 @@ export function openDatabase(path: string, migrations: readonly Migration[]): Da
   const database = new DatabaseSync(path, { open: false });
   try {
     database.open();
-    database.exec(
-      'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000;',
-    );
+    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;');
+    database.exec(`PRAGMA busy_timeout = 5000; PRAGMA cache_size = -${String(CACHE_KIB)};`);
     migrate(database, path, migrations);
     return database;
   } catch (error) {

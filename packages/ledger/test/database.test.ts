@@ -10,11 +10,12 @@ import { codeOf, digest, newPath, tamper, valueOf } from './ledgers.ts';
 const LEDGERS = { sender: SenderLedger, receiver: ReceiverLedger, importer: ImporterLedger };
 
 describe('a ledger file', () => {
-  it('is written ahead and synced at every commit, and private', () => {
+  it('is written ahead and synced at every commit, private, and half a MiB of it in memory', () => {
     const path = newPath();
     const database = openDatabase(path, []);
     expect(database.prepare('PRAGMA journal_mode').get()).toEqual({ journal_mode: 'wal' });
     expect(database.prepare('PRAGMA synchronous').get()).toEqual({ synchronous: 2 });
+    expect(database.prepare('PRAGMA cache_size').get()).toEqual({ cache_size: -512 });
     expect(statSync(dirname(path)).mode & 0o777).toBe(0o700);
     database.close();
   });

@@ -23,8 +23,6 @@ const SCHEMA = `
 `;
 const FILE_MODE = 0o640;
 const BUSY_MS = 5000;
-/** All that one bundle changes is held until its commit: until then others read. */
-const CACHE_KIB = 256 * 1024;
 /** Blobs listed at a time. */
 const PAGE = 1000;
 // Result codes of SQLite (sqlite.org/rescode.html): a full disk, and a change that nobody ended.
@@ -44,8 +42,8 @@ export class PackIndex {
     this.#find = guarded(() => {
       this.#database.open();
       if (!readOnly) {
-        const pragmas = `PRAGMA synchronous = FULL; PRAGMA cache_spill = OFF; PRAGMA cache_size = -${String(CACHE_KIB)};`;
-        this.#database.exec(`${pragmas} ${SCHEMA}`);
+        // All that one bundle changes is held until its commit: until then others read.
+        this.#database.exec(`PRAGMA synchronous = FULL; PRAGMA cache_spill = OFF; ${SCHEMA}`);
       }
       const columns = 'packs.digest AS pack, offset, size';
       return this.#database.prepare(`SELECT ${columns} FROM blobs JOIN packs ON number = pack WHERE blobs.digest = ?`);
