@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
@@ -12,20 +12,23 @@ afterAll(() => {
 
 it('is read by others while a change larger than its cache is under way', () => {
   const path = join(base, 'index.sqlite');
-  const [before, during] = [PackIndex.open(path), PackIndex.openToRead(path)];
+  const writer = PackIndex.open(path);
+  const reader = PackIndex.openToRead(path);
   const pack = digestOf(Buffer.from('pack'));
-  // Some 60 bytes each in the index, and twice the 2 MiB that SQLite keeps.
-  const members = Array.from({ length: 60_000 }, (_, n) => ({
-    digest: digestOf(Buffer.of(n >> 8, n)),
+  const members = Array.from({ length: 100_000 }, (_, n) => ({
+    digest: digestOf(Buffer.from(String(n))),
     offset: n,
     size: 1,
   }));
-  before.change(() => {
-    before.add(pack, members);
-    expect(during?.has(pack)).toBe(false);
-    expect(during?.find(members[59_999]?.digest ?? pack)).toBeUndefined();
+  const blob = digestOf(Buffer.from('99999'));
+  writer.change(() => {
+    writer.add(pack, members);
+    expect(reader?.has(pack)).toBe(false);
+    expect(reader?.find(blob)).toBeUndefined();
   });
-  expect(during?.find(members[59_999]?.digest ?? pack)).toEqual({ pack, offset: 59_999, size: 1 });
-  during?.close();
-  before.close();
+  expect(reader?.find(blob)).toEqual({ pack, offset: 99_999, size: 1 });
+  // SQLite's cache has 2,000 KiB: the change was twice that.
+  expect(statSync(path).size).toBeGreaterThan(2 * 2000 * 1024);
+  reader?.close();
+  writer.close();
 });
