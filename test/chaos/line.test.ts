@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { grows, lineThrough, type Point } from './line.ts';
+import { keepsTo, keptTo, lineThrough, type Point } from './line.ts';
 
 /** Ten stretches of two minutes; hours. */
 const stretches = (y: (hour: number, i: number) => number): Point[] =>
   Array.from({ length: 10 }, (_, i) => ({ x: i / 30, y: y(i / 30, i) }));
 const scattered = (perHour: number, scatter: number): Point[] =>
-  stretches((hour, i) => 100 + perHour * hour + (i % 2 === 0 ? scatter : -scatter));
+  // The same from either end, so that it makes no slope of its own.
+  stretches((hour, i) => 100 + perHour * hour + (Math.min(i, 9 - i) % 2 === 0 ? scatter : -scatter));
 
 describe('a line through points', () => {
   it('has their slope, and no error where they lie on it', () => {
@@ -22,19 +23,24 @@ describe('a line through points', () => {
     expect(error).toBeCloseTo(Math.sqrt(3.6 / 3 / 10), 9);
   });
 
-  it('is believed to grow where that is more than its scatter', () => {
-    expect(grows(lineThrough(scattered(1.5, 0)), 1)).toBe(true);
-    expect(grows(lineThrough(scattered(0.5, 0)), 1)).toBe(false);
-    expect(grows(lineThrough(scattered(4, 1)), 1)).toBe(false);
-    expect(grows(lineThrough(scattered(12, 1)), 1)).toBe(true);
-    expect(
-      grows(
-        lineThrough([
-          { x: 0, y: 0 },
-          { x: 1, y: 9 },
-        ]),
-        1,
-      ),
-    ).toBe(false);
+  it.each([
+    ['grows', 1.5, 0, false, false],
+    ['stands', 0.5, 0, true, true],
+    ['shrinks by more than its scatter', -12, 1, true, true],
+    ['grows by more than its scatter', 12, 1, false, false],
+    ['is within, known to half of it', 0.8, 0.1, undefined, true],
+    ['is beyond, known to half of it', 1.2, 0.1, undefined, false],
+    ['is within, and nobody knows', 0.8, 1, undefined, false],
+  ] as const)('that %s (%d an hour, scatter %d) keeps to 1: %s, and in the end %s', (_, perHour, scatter, now, end) => {
+    const line = lineThrough(scattered(perHour, scatter));
+    expect([keepsTo(line, 1), keptTo(line, 1)]).toEqual([now, end]);
+  });
+
+  it('is not known by two points', () => {
+    const line = lineThrough([
+      { x: 0, y: 9 },
+      { x: 1, y: 0 },
+    ]);
+    expect([keepsTo(line, 1), keptTo(line, 1)]).toEqual([undefined, false]);
   });
 });

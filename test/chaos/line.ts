@@ -3,8 +3,14 @@ export interface Point {
   readonly y: number;
 }
 
-/** The straight line that fits best (least squares): its slope and the standard error of that, units of `y` in one of `x`. */
-export function lineThrough(points: readonly Point[]): { readonly slope: number; readonly error: number } {
+/** A slope and the standard error of it, units of `y` in one of `x`. */
+export interface Line {
+  readonly slope: number;
+  readonly error: number;
+}
+
+/** The straight line that fits best (least squares); its error is infinite where fewer than three points, or one `x`, tell nothing. */
+export function lineThrough(points: readonly Point[]): Line {
   const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
   const [mx, my] = [mean(points.map(({ x }) => x)), mean(points.map(({ y }) => y))];
   const over = points.reduce((sum, { x }) => sum + (x - mx) ** 2, 0);
@@ -14,6 +20,15 @@ export function lineThrough(points: readonly Point[]): { readonly slope: number;
   return { slope, error: Math.sqrt(left / (points.length - 2) / over) };
 }
 
-/** True when a line grows by more than `most`, and not by the scatter of its points alone: in 39 of 40 cases. */
-export const grows = ({ slope, error }: { readonly slope: number; readonly error: number }, most: number): boolean =>
-  slope - 2 * error > most;
+/**
+ * Whether a line keeps to `most`, said where the scatter of its points lets it be said: true or false with two standard errors between
+ * the slope and `most` (right 39 times in 40), undefined where it lies nearer.
+ */
+export function keepsTo({ slope, error }: Line, most: number): boolean | undefined {
+  if (slope + 2 * error <= most) return true;
+  return slope - 2 * error > most ? false : undefined;
+}
+
+/** The same where no more points will come: a slope that is not known to half of `most` keeps to nothing. */
+export const keptTo = (line: Line, most: number): boolean =>
+  keepsTo(line, most) ?? (line.slope <= most && 2 * line.error <= most);

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Random } from '../../packages/testkit/src/random.ts';
 import { type ChaosCase, type Figures, must, mustEqual } from './case.ts';
 import { MIB } from './content.ts';
-import { grows, lineThrough, type Point } from './line.ts';
+import { keepsTo, keptTo, type Line, lineThrough, type Point } from './line.ts';
 import { fileBytes, openFiles, residentBytes } from './procfs.ts';
 import { Rig } from './rig.ts';
 
@@ -26,8 +26,10 @@ const ofAllMagnitudes = (unit: number): number => LARGEST ** unit;
 const uniform = (unit: number): number => LARGEST * unit;
 const DEADLINE_MS = 120_000;
 const HOUR_MS = 3_600_000;
-/** Of the whole time, the part that a line is fitted to: the rest is warming up. */
+/** Of the time so far, the part that a line is fitted to: before that it warms up. */
 const FITTED = 2 / 3;
+/** Where the scatter of half an hour does not let it be told whether something grows, it goes on: for as long again, and once more. */
+const STRETCHES = 3;
 const RSS_MIB_PER_HOUR = 1;
 const FILES_PER_HOUR = 1;
 /** SQLite starts a write-ahead log over at 1,000 pages of 4 KiB; one that grows beyond is never started over. */
@@ -42,13 +44,18 @@ interface Curves {
   readonly log: Point[];
 }
 
+interface Watched {
+  readonly name: string;
+  readonly curves: Curves;
+}
+
 /** Bundles of all sizes, files and images, one after the other; what is delivered is looked at and removed. */
-async function traffic(rig: Rig, lane: number, { pauseMs, sizeOf, clock, end }: Traffic): Promise<number> {
+async function traffic(rig: Rig, lane: number, { pauseMs, sizeOf, clock, over }: Traffic): Promise<number> {
   const random = new Random(lane);
   let sent = 0;
   for (;;) {
     await delay(Math.max(pauseMs, REST_MS.before + REST_MS.after - ((clock() + REST_MS.before) % ROUND_MS)));
-    if (clock() > end) return sent;
+    if (over()) return sent;
     const name = `soak-${String(lane)}-${String(sent)}`;
     const bytes = Math.max(1, Math.floor(sizeOf(random.unit())));
     if (random.chance(0.25)) {
@@ -71,13 +78,14 @@ interface Traffic {
   readonly sizeOf: (unit: number) => number;
   /** Milliseconds since the daemons were started. */
   readonly clock: () => number;
-  readonly end: number;
+  readonly over: () => boolean;
 }
 
 /** Memory, open files and write-ahead logs of each daemon, for as long as bundles come. */
 export const soak: ChaosCase = {
   name: 'soak',
-  about: 'mixed bundles at loss for 30 minutes (--minutes): memory at most 1 MiB an hour, open files and WAL constant',
+  about:
+    'mixed bundles at loss for 30 minutes (--minutes), up to three times that until it can be told: memory at most 1 MiB an hour, open files and WAL constant',
   run: async (figures, { minutes }) => {
     await using rig = await Rig.create({
       name: 'soak',
@@ -89,7 +97,7 @@ export const soak: ChaosCase = {
     });
     const started = performance.now();
     const clock = (): number => performance.now() - started;
-    const end = minutes * 60_000;
+    const stretchMs = minutes * 60_000;
     await rig.startAll();
     const daemons = {
       sender: [rig.world.program('sender').pid, 'sender'],
@@ -101,32 +109,41 @@ export const soak: ChaosCase = {
       const curves: Curves = { memory: [], files: [], log: [] };
       return { name, pid, wal: place && join(rig.dir, place, 'ledger.sqlite-wal'), curves };
     });
+    let told: Told = { faults: [], known: false };
+    let over = false;
     const watch = async (everyMs: number, look: (daemon: (typeof all)[number], x: number) => void): Promise<void> => {
-      while (clock() < end + REST_MS.after) {
+      while (!over) {
         for (const daemon of all) look(daemon, clock() / HOUR_MS);
         await delay(everyMs);
       }
     };
+    const judge = async (): Promise<void> => {
+      for (let stretch = 1; !over; stretch += 1) {
+        await delay(stretch * stretchMs + REST_MS.after - clock());
+        figures.minutes = stretch * minutes;
+        told = judged(all, stretch * minutes, figures, stretch === STRETCHES);
+        over = told.known;
+      }
+    };
     const work = async (): Promise<void> => {
-      const warming = { pauseMs: 0, clock, end: end * (1 - FITTED) };
+      const warming = { pauseMs: 0, clock, over: () => clock() > stretchMs * (1 - FITTED) };
       const lanes = Array.from({ length: WARMING_LANES }, (_, lane) =>
         traffic(rig, 1 + lane, { ...warming, sizeOf: lane === 0 ? uniform : ofAllMagnitudes }),
       );
       figures['bundles while it warms up'] = (await Promise.all(lanes)).reduce((a, b) => a + b, 0);
-      figures.bundles = await traffic(rig, 0, { pauseMs: PAUSE_MS, sizeOf: ofAllMagnitudes, clock, end });
+      figures.bundles = await traffic(rig, 0, { pauseMs: PAUSE_MS, sizeOf: ofAllMagnitudes, clock, over: () => over });
     };
     await Promise.all([
       work(),
+      judge(),
       watch(MEMORY_MS, ({ pid, curves }, x) => curves.memory.push({ x, y: residentBytes(pid) / MIB })),
       watch(FILES_MS, ({ pid, wal, curves }, x) => {
         curves.files.push({ x, y: openFiles(pid) });
         if (wal !== undefined) curves.log.push({ x, y: fileBytes(wal) });
       }),
     ]);
-    figures.minutes = minutes;
     mustEqual(rig.world.linkPid(), daemons.link[0], 'process of link');
-    const faults = all.flatMap(({ name, curves }) => judged(name, curves, minutes, figures));
-    must(faults.length === 0, faults.join('; '));
+    must(told.faults.length === 0, told.faults.join('; '));
   },
 };
 
@@ -139,22 +156,38 @@ function leasts(curve: readonly Point[], from: number): Point[] {
   return [...rests].map(([x, points]) => ({ x, y: Math.min(...points.map(({ y }) => y)) }));
 }
 
-const words = ({ slope, error }: ReturnType<typeof lineThrough>): string => `${slope.toFixed(2)} ±${error.toFixed(2)}`;
+const words = ({ slope, error }: Line): string => `${slope.toFixed(2)} ±${error.toFixed(2)}`;
 
-/** What of one daemon is not constant. */
-function judged(name: string, curves: Curves, minutes: number, figures: Figures): string[] {
+interface Told {
+  /** What is not constant, a sentence each. */
+  readonly faults: string[];
+  /** False while a longer soak would tell more. */
+  readonly known: boolean;
+}
+
+/** What the daemons' curves say after so many minutes; in the end what is not known is a fault too. */
+function judged(all: readonly Watched[], minutes: number, figures: Figures, end: boolean): Told {
   const from = (minutes / 60) * (1 - FITTED);
-  const least = leasts(curves.memory, from);
-  const memory = lineThrough(least);
-  const files = lineThrough(leasts(curves.files, from));
-  const log = Math.max(0, ...curves.log.map(({ y }) => y));
   const enough = minutes / 60 - from >= FITTED_LEAST_HOURS;
-  figures[name] =
-    `${enough ? '' : '(not judged) '}${least.map(({ y }) => y.toFixed(1)).join(' ')} MiB ${words(memory)} an hour, ` +
-    `files ${words(files)} an hour, WAL at most ${String(Math.round(log / 1024))} KiB`;
-  return [
-    ...(enough && grows(memory, RSS_MIB_PER_HOUR) ? [`memory of ${name} grows by ${words(memory)} MiB an hour`] : []),
-    ...(enough && grows(files, FILES_PER_HOUR) ? [`open files of ${name} grow by ${words(files)} an hour`] : []),
-    ...(log > WAL_BYTES ? [`the write-ahead log of ${name} has ${String(log)} bytes`] : []),
-  ];
+  const faults: string[] = [];
+  let known = true;
+  for (const { name, curves } of all) {
+    const least = leasts(curves.memory, from);
+    const lines = [
+      ['memory', 'MiB', lineThrough(least), RSS_MIB_PER_HOUR],
+      ['open files', 'files', lineThrough(leasts(curves.files, from)), FILES_PER_HOUR],
+    ] as const;
+    const log = Math.max(0, ...curves.log.map(({ y }) => y));
+    figures[name] =
+      `${enough ? '' : '(not judged) '}${least.map(({ y }) => y.toFixed(1)).join(' ')} MiB, ` +
+      `${lines.map(([, unit, line]) => `${words(line)} ${unit} an hour`).join(', ')}, WAL at most ${String(Math.round(log / 1024))} KiB`;
+    if (log > WAL_BYTES) faults.push(`the write-ahead log of ${name} has ${String(log)} bytes`);
+    for (const [what, unit, line, most] of enough ? lines : []) {
+      const keeps = end ? keptTo(line, most) : keepsTo(line, most);
+      if (keeps === undefined) known = false;
+      if (keeps === false)
+        faults.push(`${what} of ${name}: ${words(line)} ${unit} an hour where ${String(most)} is allowed`);
+    }
+  }
+  return { faults, known: known || faults.length > 0 };
 }
