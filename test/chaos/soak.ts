@@ -22,8 +22,12 @@ const REST_MS = { before: 10_000, after: 20_000 };
 const LARGEST = 24 * MIB;
 /** As many of ten bytes as of ten MiB. */
 const ofAllMagnitudes = (unit: number): number => LARGEST ** unit;
-/** Large ones, of one lane: their last groups are the longest, and touch the sender's arena as far as it ever will be. */
-const uniform = (unit: number): number => LARGEST * unit;
+/**
+ * Of one lane, large ones, every other of 69 blocks: what leaves in less than twice the 468 ms (35 blocks) that `sluice plan` prints for this
+ * rate is one group, and no group is longer. They touch the sender's arena as far as it ever will be here.
+ */
+const LONGEST_GROUP = (2 * 35 - 1) * 200 * 1408;
+const large = (unit: number): number => (unit < 0.5 ? LONGEST_GROUP : LARGEST * unit);
 const DEADLINE_MS = 120_000;
 const HOUR_MS = 3_600_000;
 /** Of the time so far, the part that a line is fitted to: before that it warms up. */
@@ -128,7 +132,7 @@ export const soak: ChaosCase = {
     const work = async (): Promise<void> => {
       const warming = { pauseMs: 0, clock, over: () => clock() > stretchMs * (1 - FITTED) };
       const lanes = Array.from({ length: WARMING_LANES }, (_, lane) =>
-        traffic(rig, 1 + lane, { ...warming, sizeOf: lane === 0 ? uniform : ofAllMagnitudes }),
+        traffic(rig, 1 + lane, { ...warming, sizeOf: lane === 0 ? large : ofAllMagnitudes }),
       );
       figures['bundles while it warms up'] = (await Promise.all(lanes)).reduce((a, b) => a + b, 0);
       figures.bundles = await traffic(rig, 0, { pauseMs: PAUSE_MS, sizeOf: ofAllMagnitudes, clock, over: () => over });
