@@ -21,6 +21,7 @@ const SCHEMA = `
   CREATE TABLE IF NOT EXISTS blobs (digest BLOB PRIMARY KEY, pack INTEGER NOT NULL, offset INTEGER NOT NULL, size INTEGER NOT NULL)
     WITHOUT ROWID;
 `;
+const FIND = 'SELECT packs.digest AS pack, offset, size FROM blobs JOIN packs ON number = pack WHERE blobs.digest = ?';
 const FILE_MODE = 0o640;
 const BUSY_MS = 5000;
 /** Blobs listed at a time. */
@@ -35,18 +36,18 @@ const READONLY_ROLLBACK = 776;
  */
 export class PackIndex {
   readonly #database: DatabaseSync;
-  readonly #find: StatementSync;
+  /** By their text. One made anew for each call is held by SQLite until garbage is collected: some KiB each, and hundreds of them in between. */
+  readonly #statements = new Map<string, StatementSync>();
 
   private constructor(path: string, readOnly: boolean) {
     this.#database = new DatabaseSync(path, { readOnly, timeout: BUSY_MS, open: false });
-    this.#find = guarded(() => {
+    guarded(() => {
       this.#database.open();
       if (!readOnly) {
         // All that one bundle changes is held until its commit: until then others read.
         this.#database.exec(`PRAGMA synchronous = FULL; PRAGMA cache_spill = OFF; ${SCHEMA}`);
       }
-      const columns = 'packs.digest AS pack, offset, size';
-      return this.#database.prepare(`SELECT ${columns} FROM blobs JOIN packs ON number = pack WHERE blobs.digest = ?`);
+      this.#statement(FIND);
     });
   }
 
@@ -73,8 +74,16 @@ export class PackIndex {
     this.#database.close();
   }
 
+  #statement(sql: string): StatementSync {
+    const known = this.#statements.get(sql);
+    if (known !== undefined) return known;
+    const made = this.#database.prepare(sql);
+    this.#statements.set(sql, made);
+    return made;
+  }
+
   find(digest: Digest): PackedPlace | undefined {
-    const row = guarded(() => this.#find.get(keyOf(digest)));
+    const row = guarded(() => this.#statement(FIND).get(keyOf(digest)));
     if (row === undefined) return undefined;
     const { pack, offset, size } = row as { pack: Uint8Array; offset: number; size: number };
     return { pack: digestOf(pack), offset, size };
@@ -82,11 +91,12 @@ export class PackIndex {
 
   /** All blobs, by digest. */
   *list(): Generator<{ readonly digest: Digest; readonly size: number }> {
-    const page = guarded(() =>
-      this.#database.prepare('SELECT digest, size FROM blobs WHERE digest > ? ORDER BY digest LIMIT ?'),
-    );
+    const query = 'SELECT digest, size FROM blobs WHERE digest > ? ORDER BY digest LIMIT ?';
     for (let last: Uint8Array = new Uint8Array(0); ;) {
-      const rows = guarded(() => page.all(last, PAGE)) as unknown as { digest: Uint8Array; size: number }[];
+      const rows = guarded(() => this.#statement(query).all(last, PAGE)) as unknown as {
+        digest: Uint8Array;
+        size: number;
+      }[];
       for (const { digest, size } of rows) yield { digest: digestOf(digest), size };
       const end = rows.at(-1);
       if (end === undefined) return;
@@ -96,7 +106,7 @@ export class PackIndex {
 
   has(pack: Digest): boolean {
     const find = 'SELECT number FROM packs WHERE digest = ?';
-    return guarded(() => this.#database.prepare(find).get(keyOf(pack))) !== undefined;
+    return guarded(() => this.#statement(find).get(keyOf(pack))) !== undefined;
   }
 
   /** In one transaction that nobody else's overlaps, durable on return. */
@@ -116,32 +126,31 @@ export class PackIndex {
 
   /** Within `change`: the blobs of a pack are found there from now on. */
   add(pack: Digest, members: readonly Member[]): void {
-    const database = this.#database;
-    database.prepare('INSERT OR IGNORE INTO packs (digest, blobs) VALUES (?, 0)').run(keyOf(pack));
-    const number = Number(database.prepare('SELECT number FROM packs WHERE digest = ?').get(keyOf(pack))?.number);
-    const known = database.prepare('SELECT pack FROM blobs WHERE digest = ?');
-    const less = database.prepare('UPDATE packs SET blobs = blobs - 1 WHERE number = ?');
-    const put = database.prepare('INSERT OR REPLACE INTO blobs (digest, pack, offset, size) VALUES (?, ?, ?, ?)');
+    this.#statement('INSERT OR IGNORE INTO packs (digest, blobs) VALUES (?, 0)').run(keyOf(pack));
+    const number = Number(this.#statement('SELECT number FROM packs WHERE digest = ?').get(keyOf(pack))?.number);
+    const known = this.#statement('SELECT pack FROM blobs WHERE digest = ?');
+    const less = this.#statement('UPDATE packs SET blobs = blobs - 1 WHERE number = ?');
+    const put = this.#statement('INSERT OR REPLACE INTO blobs (digest, pack, offset, size) VALUES (?, ?, ?, ?)');
     for (const { digest, offset, size } of members) {
       const key = keyOf(digest);
       const before = known.get(key);
       if (before !== undefined) less.run(Number(before.pack));
       put.run(key, number, offset, size);
     }
-    database.prepare('UPDATE packs SET blobs = blobs + ? WHERE number = ?').run(members.length, number);
+    this.#statement('UPDATE packs SET blobs = blobs + ? WHERE number = ?').run(members.length, number);
   }
 
   /** Within `change`: the blob is in no pack any more. */
   remove(digest: Digest): void {
-    const row = this.#database.prepare('SELECT pack FROM blobs WHERE digest = ?').get(keyOf(digest));
+    const row = this.#statement('SELECT pack FROM blobs WHERE digest = ?').get(keyOf(digest));
     if (row === undefined) return;
-    this.#database.prepare('DELETE FROM blobs WHERE digest = ?').run(keyOf(digest));
-    this.#database.prepare('UPDATE packs SET blobs = blobs - 1 WHERE number = ?').run(Number(row.pack));
+    this.#statement('DELETE FROM blobs WHERE digest = ?').run(keyOf(digest));
+    this.#statement('UPDATE packs SET blobs = blobs - 1 WHERE number = ?').run(Number(row.pack));
   }
 
   /** Within `change`: forgets the packs that nothing is found in any more, and gives them. */
   takeEmpty(): readonly Digest[] {
-    const rows = this.#database.prepare('DELETE FROM packs WHERE blobs = 0 RETURNING digest').all();
+    const rows = this.#statement('DELETE FROM packs WHERE blobs = 0 RETURNING digest').all();
     return (rows as unknown as { digest: Uint8Array }[]).map(({ digest }) => digestOf(digest));
   }
 }

@@ -1,7 +1,8 @@
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, expect, it } from 'vitest';
+import { DatabaseSync } from 'node:sqlite';
+import { afterAll, expect, it, vi } from 'vitest';
 import { PackIndex } from '../src/pack-index.ts';
 import { digestOf } from './blobs.ts';
 
@@ -31,4 +32,29 @@ it('is read by others while a change larger than its cache is under way', () => 
   expect(statSync(path).size).toBeGreaterThan(2 * 2000 * 1024);
   reader?.close();
   writer.close();
+});
+
+it('prepares each statement once', () => {
+  const prepare = vi.spyOn(DatabaseSync.prototype, 'prepare');
+  const index = PackIndex.open(join(base, 'statements.sqlite'));
+  const change = (n: number): void => {
+    const [pack, blob] = [digestOf(Buffer.from(`pack ${String(n)}`)), digestOf(Buffer.from(`blob ${String(n)}`))];
+    index.change(() => {
+      index.add(pack, [{ digest: blob, offset: n, size: 1 }]);
+    });
+    expect(index.has(pack)).toBe(true);
+    expect(index.find(blob)).toEqual({ pack, offset: n, size: 1 });
+    expect([...index.list()]).toEqual([{ digest: blob, size: 1 }]);
+    index.change(() => {
+      index.remove(blob);
+      expect(index.takeEmpty()).toEqual([pack]);
+    });
+  };
+  change(0);
+  const once = prepare.mock.calls.length;
+  expect(once).toBeGreaterThan(0);
+  for (let n = 1; n < 10; n += 1) change(n);
+  expect(prepare.mock.calls.length).toBe(once);
+  prepare.mockRestore();
+  index.close();
 });
