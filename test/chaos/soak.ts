@@ -190,7 +190,9 @@ function judged(all: readonly Watched[], minutes: number, figures: Figures, end:
       const keeps = end ? keptTo(line, most) : keepsTo(line, most);
       if (keeps === undefined) known = false;
       if (keeps === false)
-        faults.push(`${what} of ${name}: ${words(line)} ${unit} an hour where ${String(most)} is allowed`);
+        faults.push(
+          `${what} of ${name}: ${words(line)} ${unit} an hour where ${String(most)} is allowed, known to half of it`,
+        );
     }
   }
   return { faults, known: known || faults.length > 0 };

@@ -47,6 +47,7 @@ export class PackIndex {
         // All that one bundle changes is held until its commit: until then others read.
         this.#database.exec(`PRAGMA synchronous = FULL; PRAGMA cache_spill = OFF; ${SCHEMA}`);
       }
+      // What is no index is told when it is opened.
       this.#statement(FIND);
     });
   }
