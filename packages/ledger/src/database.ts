@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { OperationalError } from '@sluice/ports';
 
 /** One step of the schema; version n + 1 is reached by running migrations[n]. Steps are only ever added. */
@@ -24,6 +24,23 @@ const WORLD: readonly number[] = [BUSY, LOCKED, NOMEM, READONLY, IOERR, CANTOPEN
  * looked up is new, or the kernel has it.
  */
 const CACHE_KIB = 512;
+
+/**
+ * Prepares each text once, and gives the same statement for it again. One made anew for each call is held by SQLite until garbage is
+ * collected: some KiB each, freed late and in disorder (docs/adr/0011). So the texts are few, values are bound, and the rows of one
+ * text are read to their end before it is run again.
+ */
+class LedgerDatabase extends DatabaseSync {
+  readonly #statements = new Map<string, StatementSync>();
+
+  override prepare(sql: string): StatementSync {
+    const known = this.#statements.get(sql);
+    if (known !== undefined) return known;
+    const made = super.prepare(sql);
+    this.#statements.set(sql, made);
+    return made;
+  }
+}
 
 /** Why the last transaction that the disk failed did, until one is written again. */
 const faults = new WeakMap<DatabaseSync, OperationalError>();
@@ -59,7 +76,7 @@ function ledgerFault(cause: unknown): unknown {
  */
 export function openDatabase(path: string, migrations: readonly Migration[]): DatabaseSync {
   if (path !== ':memory:') mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  const database = new DatabaseSync(path, { open: false });
+  const database = new LedgerDatabase(path, { open: false });
   try {
     database.open();
     database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;');

@@ -3,8 +3,9 @@ import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { DatabaseSync } from 'node:sqlite';
 import { ImporterLedger, openDatabase, ReceiverLedger, SenderLedger, transaction } from '@sluice/ledger';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { codeOf, digest, newPath, tamper, valueOf } from './ledgers.ts';
 
 const LEDGERS = { sender: SenderLedger, receiver: ReceiverLedger, importer: ImporterLedger };
@@ -38,6 +39,31 @@ describe('a ledger file', () => {
     expect(() => openDatabase(path, steps)).toThrow('nowhere');
     expect(valueOf(path, 'PRAGMA user_version')).toBe(1);
     expect(valueOf(path, 'SELECT count(*) FROM a')).toBe(0);
+  });
+
+  it('prepares each statement once', () => {
+    const prepare = vi.spyOn(DatabaseSync.prototype, 'prepare');
+    onTestFinished(() => {
+      prepare.mockRestore();
+    });
+    const ledger = new ReceiverLedger(newPath());
+    const take = (sequence: number): void => {
+      const id = digest(String(sequence));
+      ledger.received({ id, channel: 'prod', sequence, release: digest('release'), bytes: 9 });
+      ledger.publish(id, 'name', [], {});
+      ledger.markQueued(id);
+      ledger.recordReceipt(id, 'imported', '', Buffer.from('{}'));
+      expect(ledger.bundle(id)?.state).toBe('imported');
+      expect(ledger.list(2).bundles[0]?.sequence).toBe(sequence);
+      expect(ledger.missing('prod', 10)).toEqual([]);
+      expect(ledger.events.verify()).toMatchObject({ ok: true, events: sequence * 3 });
+    };
+    take(1);
+    const once = prepare.mock.calls.length;
+    expect(once).toBeGreaterThan(0);
+    for (let sequence = 2; sequence < 10; sequence += 1) take(sequence);
+    expect(prepare.mock.calls.length).toBe(once);
+    ledger.close();
   });
 
   it.each(Object.entries(LEDGERS))('of the %s from its first schema opens, and its chain holds', (_name, Ledger) => {

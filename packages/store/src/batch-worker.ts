@@ -4,15 +4,22 @@ import { storeBatch } from './batch-storing.ts';
 
 // The thread that stores batches of small blobs, and packs of them.
 
-/** Its garbage is collected as that of other threads (docs/adr/0011), after a batch: what does it there is of a higher rank. */
+/**
+ * Its garbage is collected as that of other threads (docs/adr/0011), and when theirs is, though this one begins with the first batch.
+ * What does it there is of a higher rank.
+ */
 const COLLECT_MS = 120_000;
-let collected = performance.now();
+const collect = (): void => {
+  void globalThis.gc?.({ type: 'major', execution: 'async', flavor: 'last-resort' });
+};
+const untilOthers = COLLECT_MS - ((process.uptime() * 1000) % COLLECT_MS);
+setTimeout(() => {
+  collect();
+  setInterval(collect, COLLECT_MS).unref();
+}, untilOthers).unref();
 
 const port = parentPort;
 if (port === null) throw new Error('batches are written in a worker thread');
 port.on('message', (batch: Batch | PackBatch) => {
   port.postMessage(storeBatch(batch, workerData as BatchPlaces));
-  if (performance.now() - collected < COLLECT_MS) return;
-  collected = performance.now();
-  void globalThis.gc?.({ type: 'major', execution: 'async', flavor: 'last-resort' });
 });
