@@ -5,8 +5,9 @@ import { storeBatch } from './batch-storing.ts';
 // The thread that stores batches of small blobs, and packs of them.
 
 /**
- * Its garbage is collected as that of other threads (docs/adr/0011), and when theirs is, though this one begins with the first batch.
- * What does it there is of a higher rank.
+ * Its garbage is collected as that of other threads (docs/adr/0011). They count from when the daemon is up, and this one begins with the
+ * first batch: it goes by the age of the process, so it is some seconds before them, unless the daemon was long in starting. What does it
+ * there is of a higher rank.
  */
 const COLLECT_MS = 120_000;
 const collect = (): void => {
